@@ -1,0 +1,68 @@
+/* How fast are many small files? One phase per run, so that caches can be dropped between phases:
+ *
+ *     small PHASE DIR FILES        PHASE: create stat read rename unlink
+ *
+ * Prints operations per second. A script's own overhead would hide the differences; this has none. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PER_DIRECTORY = 200, LENGTH = 2000 };
+
+static void fail(const char *what) {
+    perror(what);
+    exit(1);
+}
+
+static void check(int result, const char *what) {
+    if (result < 0) fail(what);
+}
+
+int main(int argc, char **argv) {
+    if (argc != 4) return 2;
+    const char *phase = argv[1], *top = argv[2];
+    int files = atoi(argv[3]);
+    static char content[LENGTH], path[4096], other[4096];
+    memset(content, 'x', sizeof content);
+    if (!strcmp(phase, "create"))
+        for (int d = 0; d * PER_DIRECTORY < files; d++) {
+            snprintf(path, sizeof path, "%s/d%d", top, d);
+            check(mkdir(path, 0755), path);
+        }
+    struct timespec start, end;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    for (int n = 0; n < files; n++) {
+        const char *name = strcmp(phase, "unlink") ? "file" : "renamed";
+        snprintf(path, sizeof path, "%s/d%d/%s%d", top, n / PER_DIRECTORY, name, n);
+        if (!strcmp(phase, "create")) {
+            int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0644);
+            check(fd, path);
+            if (write(fd, content, LENGTH) != LENGTH) fail(path);
+            check(close(fd), path);
+        } else if (!strcmp(phase, "stat")) {
+            struct stat s;
+            check(stat(path, &s), path);
+            if (s.st_size != LENGTH) fail("wrong size");
+        } else if (!strcmp(phase, "read")) {
+            int fd = open(path, O_RDONLY);
+            check(fd, path);
+            if (read(fd, other, sizeof other) != LENGTH) fail(path);
+            check(close(fd), path);
+        } else if (!strcmp(phase, "rename")) {
+            snprintf(other, sizeof other, "%s/d%d/renamed%d", top, n / PER_DIRECTORY, n);
+            check(rename(path, other), path);
+        } else if (!strcmp(phase, "unlink")) {
+            check(unlink(path), path);
+        } else {
+            return 2;
+        }
+    }
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    double seconds = (end.tv_sec - start.tv_sec) + (end.tv_nsec - start.tv_nsec) / 1e9;
+    printf("%.1f\n", files / seconds);
+    return 0;
+}

@@ -1,0 +1,215 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_kmsfs_global_optspecs
+    string join \n json h/help V/version
+end
+
+function __fish_kmsfs_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_kmsfs_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_kmsfs_using_subcommand
+    set -l cmd (__fish_kmsfs_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c kmsfs -n "__fish_kmsfs_needs_command" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_needs_command" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_needs_command" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "init" -d 'Make an empty directory an encrypted volume'
+complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "mount" -d 'Mount a volume'
+complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "umount" -d 'Unmount a volume and wait until all of it is written'
+complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "info" -d 'Tell what a file is sealed with'
+complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "key" -d 'Customer master keys'
+complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "iam" -d 'Users and access keys of the AWS protocol'
+complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "slot" -d 'Ways to unlock the embedded key store'
+complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "audit" -d 'The audit trail'
+complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "generate" -d 'Manual pages and shell completions'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand init" -l key -d 'Key id, ARN or alias to seal it under. Default: alias/aws/kmsfs, made when missing' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand init" -l suite -d 'aes-256-gcm-siv (default) or xchacha20-poly1305' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand init" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand init" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand init" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand init" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand init" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand init" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand init" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand mount" -s o -d 'Mount options, separated by commas; mount.kmsfs(8) lists them' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand mount" -l config -d 'Take lower directory, mount point and options from this TOML file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand mount" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand mount" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand mount" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand mount" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand mount" -s f -l foreground -d 'Stay in the foreground and log to standard error'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand mount" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand mount" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand mount" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand umount" -s l -l lazy -d 'Detach it now although it is in use; it ends when the last user has gone'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand umount" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand umount" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand umount" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand info" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand info" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand info" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias get-policy put-policy" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias get-policy put-policy" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias get-policy put-policy" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias get-policy put-policy" -f -a "create" -d 'Make a key'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias get-policy put-policy" -f -a "list" -d 'List the keys'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias get-policy put-policy" -f -a "describe" -d 'Show a key'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias get-policy put-policy" -f -a "enable" -d 'Let a key be used again'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias get-policy put-policy" -f -a "disable" -d 'Stop all use of a key at once, in mounts too'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias get-policy put-policy" -f -a "alias" -d 'Give a key a name: alias/NAME'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias get-policy put-policy" -f -a "get-policy" -d 'Print a key\'s policy'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias get-policy put-policy" -f -a "put-policy" -d 'Replace a key\'s policy'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from create" -l description -d 'What it is for, in a few words' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from create" -l alias -d 'A name for it: alias/NAME' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from create" -l policy -d 'Its key policy, a JSON file. Default: the account\'s administrators decide' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from create" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from create" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from create" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from create" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from create" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from create" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from list" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from list" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from list" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from list" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from list" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from describe" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from describe" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from describe" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from describe" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from describe" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from describe" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from describe" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from enable" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from enable" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from enable" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from enable" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from enable" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from enable" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from enable" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from disable" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from disable" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from disable" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from disable" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from disable" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from disable" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from disable" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from alias" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from alias" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from alias" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from alias" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from alias" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from alias" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from alias" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from get-policy" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from get-policy" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from get-policy" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from get-policy" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from get-policy" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from get-policy" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from get-policy" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from put-policy" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from put-policy" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from put-policy" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from put-policy" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from put-policy" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from put-policy" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from put-policy" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and not __fish_seen_subcommand_from create-access-key list-access-keys delete-access-key" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and not __fish_seen_subcommand_from create-access-key list-access-keys delete-access-key" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and not __fish_seen_subcommand_from create-access-key list-access-keys delete-access-key" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and not __fish_seen_subcommand_from create-access-key list-access-keys delete-access-key" -f -a "create-access-key" -d 'Make an access key for a user. Its secret is printed once'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and not __fish_seen_subcommand_from create-access-key list-access-keys delete-access-key" -f -a "list-access-keys" -d 'List a user\'s access keys'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and not __fish_seen_subcommand_from create-access-key list-access-keys delete-access-key" -f -a "delete-access-key" -d 'Delete an access key'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from create-access-key" -l user -d 'The user\'s name' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from create-access-key" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from create-access-key" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from create-access-key" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from create-access-key" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from create-access-key" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from create-access-key" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from create-access-key" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from list-access-keys" -l user -d 'The user\'s name' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from list-access-keys" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from list-access-keys" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from list-access-keys" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from list-access-keys" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from list-access-keys" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from list-access-keys" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from list-access-keys" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from delete-access-key" -l user -d 'The user\'s name' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from delete-access-key" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from delete-access-key" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from delete-access-key" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from delete-access-key" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from delete-access-key" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from delete-access-key" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from delete-access-key" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and not __fish_seen_subcommand_from list add remove" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and not __fish_seen_subcommand_from list add remove" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and not __fish_seen_subcommand_from list add remove" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and not __fish_seen_subcommand_from list add remove" -f -a "list" -d 'List the ways to unlock the store'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and not __fish_seen_subcommand_from list add remove" -f -a "add" -d 'Add a way to unlock the store'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and not __fish_seen_subcommand_from list add remove" -f -a "remove" -d 'Remove a way to unlock the store. The last one cannot be removed'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and __fish_seen_subcommand_from list" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and __fish_seen_subcommand_from list" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and __fish_seen_subcommand_from list" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and __fish_seen_subcommand_from list" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and __fish_seen_subcommand_from list" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and __fish_seen_subcommand_from add" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and __fish_seen_subcommand_from add" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and __fish_seen_subcommand_from add" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and __fish_seen_subcommand_from add" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and __fish_seen_subcommand_from add" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and __fish_seen_subcommand_from add" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and __fish_seen_subcommand_from add" -f -a "passphrase" -d 'A passphrase, typed twice or read from a descriptor'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and __fish_seen_subcommand_from add" -f -a "key-file" -d 'A key file; a new random one is made if the file is not there'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and __fish_seen_subcommand_from remove" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and __fish_seen_subcommand_from remove" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and __fish_seen_subcommand_from remove" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and __fish_seen_subcommand_from remove" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and __fish_seen_subcommand_from remove" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and __fish_seen_subcommand_from remove" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand audit; and not __fish_seen_subcommand_from verify" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand audit; and not __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand audit; and not __fish_seen_subcommand_from verify" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand audit; and not __fish_seen_subcommand_from verify" -f -a "verify" -d 'Check the whole trail: nothing changed, cut, added or missing'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand audit; and __fish_seen_subcommand_from verify" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand audit; and __fish_seen_subcommand_from verify" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand audit; and __fish_seen_subcommand_from verify" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand audit; and __fish_seen_subcommand_from verify" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand audit; and __fish_seen_subcommand_from verify" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand audit; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand audit; and __fish_seen_subcommand_from verify" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand generate; and not __fish_seen_subcommand_from man completions" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand generate; and not __fish_seen_subcommand_from man completions" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand generate; and not __fish_seen_subcommand_from man completions" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand generate; and not __fish_seen_subcommand_from man completions" -f -a "man" -d 'Manual pages'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand generate; and not __fish_seen_subcommand_from man completions" -f -a "completions" -d 'Shell completions'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand generate; and __fish_seen_subcommand_from man" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand generate; and __fish_seen_subcommand_from man" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand generate; and __fish_seen_subcommand_from man" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand generate; and __fish_seen_subcommand_from completions" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand generate; and __fish_seen_subcommand_from completions" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand generate; and __fish_seen_subcommand_from completions" -s V -l version -d 'Print version'

@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# All tests:  contrib/test.sh [--soak] [NAME...]
+#
+# Installs what they need, builds, runs the Rust tests, then every script of tests/mount and tests/awscli
+# on real mounts. With names, only these scripts (kill, daily, awscli ...; `rust` for the Rust tests).
+# --soak runs the crash tests at full length. The last line is the sum; the exit code is 0 only if
+# nothing failed. Nothing is left out silently: what cannot run has failed.
+. "$(dirname "$0")/lib.sh"
+
+rounds=8 names=()
+for argument in "$@"; do
+    case $argument in
+        --soak) rounds=50 ;;
+        -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -*) die "usage: contrib/test.sh [--soak] [NAME...]" ;;
+        *) names+=("$argument") ;;
+    esac
+done
+export KMSFS_ROUNDS=${KMSFS_ROUNDS:-$rounds}
+
+# wanted NAME: named on the command line, or nothing was.
+wanted() { [ ${#names[@]} = 0 ] || [[ " ${names[*]} " == *" $1 "* ]]; }
+
+build_tools
+fuse_is_there
+rust_is_there
+packages git:git sqlite3:sqlite3 rsync:rsync setfacl:acl setfattr:attr python3:python3 /usr/bin/aws:awscli \
+    /usr/lib/python3/dist-packages/boto3:python3-boto3 curl:curl mkfs.ext4:e2fsprogs man:man-db \
+    systemd-analyze:systemd mount:mount unshare:util-linux
+
+total_passed=0 total_failed=0 broken=()
+count() { # NAME LOGFILE EXIT-CODE
+    local line passed failed
+    line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$2" | tail -n 1)
+    passed=${line%% passed*} failed=${line##*, }
+    failed=${failed%% failed}
+    # A script that ended badly without saying so has failed as a whole.
+    if [ -z "$line" ]; then passed=0 failed=1; elif [ "$3" != 0 ] && [ "$failed" = 0 ]; then failed=1; fi
+    total_passed=$((total_passed + passed)) total_failed=$((total_failed + failed))
+    [ "$failed" = 0 ] || broken+=("$1")
+    say "$1: $passed passed, $failed failed, $SECONDS s"
+}
+
+log=$(mktemp) && trap 'rm -f "$log"' EXIT
+
+if wanted rust; then
+    SECONDS=0
+    if command -v cargo-nextest >/dev/null; then
+        cargo nextest run --locked --no-fail-fast --status-level fail --final-status-level fail 2>&1 | tee "$log"
+        code=${PIPESTATUS[0]}
+        # "Summary [ 1.2s] 300 tests run: 299 passed (1 slow), 1 failed, 0 skipped"
+        summary=$(grep -E 'tests? run:' "$log" | tail -n 1)
+        passed=$(grep -oE '[0-9]+ passed' <<<"$summary") failed=$(grep -oE '[0-9]+ failed' <<<"$summary")
+        [ -n "$summary" ] && echo "${passed:-0 passed}, ${failed:-0 failed}" >>"$log"
+        count "Rust tests" "$log" "$code"
+        SECONDS=0
+        cargo test --locked --doc --quiet 2>&1 | tee "$log"
+        code=${PIPESTATUS[0]} name="documentation examples"
+    else
+        cargo test --locked --no-fail-fast --quiet 2>&1 | tee "$log"
+        code=${PIPESTATUS[0]} name="Rust tests"
+    fi
+    awk '/^test result:/ { p += $4; f += $6 } END { if (NR) print p + 0 " passed, " f + 0 " failed" }' "$log" >>"$log.sum"
+    cat "$log.sum" >>"$log" && rm -f "$log.sum"
+    count "$name" "$log" "$code"
+fi
+
+say "building"
+cargo build --release --locked --bins --quiet || die "the build failed"
+KMSFS_BIN_DIR=${KMSFS_BIN_DIR:-$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release}
+export KMSFS_BIN_DIR
+
+for script in tests/mount/*.sh tests/mount/*.py tests/awscli/run.sh; do
+    name=$(basename "$script") name=${name%.*}
+    arguments=()
+    [ "$name" = run ] && name=awscli arguments=("$KMSFS_BIN_DIR")
+    wanted "$name" || continue
+    say "$script"
+    SECONDS=0
+    as_root env KMSFS_BIN_DIR="$KMSFS_BIN_DIR" KMSFS_ROUNDS="$KMSFS_ROUNDS" \
+        timeout -k 30 $((600 + KMSFS_ROUNDS * 30)) "$script" "${arguments[@]}" </dev/null 2>&1 | tee "$log"
+    count "$name" "$log" "${PIPESTATUS[0]}"
+done
+
+[ ${#broken[@]} = 0 ] || say "failed: ${broken[*]}"
+echo "$total_passed passed, $total_failed failed"
+[ "$total_failed" = 0 ] && [ "$total_passed" -gt 0 ]

@@ -1,0 +1,329 @@
+//! The grammar: what may be typed. What it means is decided in `config`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+
+use super::options::KmsAddress;
+use crate::crypto::Suite;
+
+/// Encrypts directories: every file under its own data key, every data key under a customer
+/// master key, every use of a key decided by policy and recorded.
+#[derive(Debug, Parser)]
+#[command(name = "kmsfs", version, propagate_version = true, max_term_width = 100)]
+#[command(disable_help_subcommand = true)]
+pub struct Cli {
+    /// Print results and errors as JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make an empty directory an encrypted volume.
+    Init(InitArgs),
+    /// Mount a volume.
+    ///
+    /// An empty lower directory is made a volume first. The command returns when the mount
+    /// answers.
+    Mount(MountArgs),
+    /// Unmount a volume and wait until all of it is written.
+    #[command(alias = "unmount")]
+    Umount(UmountArgs),
+    /// Tell what a file is sealed with.
+    Info(InfoArgs),
+    /// Customer master keys.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Users and access keys of the AWS protocol.
+    #[command(subcommand)]
+    Iam(IamCommand),
+    /// Ways to unlock the embedded key store.
+    #[command(subcommand)]
+    Slot(SlotCommand),
+    /// The audit trail.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Manual pages and shell completions.
+    #[command(subcommand, hide = true)]
+    Generate(GenerateCommand),
+}
+
+/// How to reach the key service.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Key service")]
+pub struct ServiceArgs {
+    /// Use the key service at this address instead of the embedded one.
+    #[arg(long, value_name = "unix:PATH", conflicts_with_all = ["keystore", "key_file", "passphrase_fd"])]
+    pub kms: Option<KmsAddress>,
+    /// Directory of the embedded key service's store.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub keystore: Option<PathBuf>,
+    /// Unlock the embedded store with this file.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub key_file: Option<PathBuf>,
+    /// Unlock the embedded store with a passphrase read from this file descriptor.
+    #[arg(long, value_name = "N", conflicts_with = "key_file")]
+    pub passphrase_fd: Option<u16>,
+}
+
+/// `kmsfs init`
+#[derive(Args, Debug)]
+pub struct InitArgs {
+    /// The directory; it must be empty.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub lower: PathBuf,
+    /// Key id, ARN or alias to seal it under. Default: alias/aws/kmsfs, made when missing.
+    #[arg(long)]
+    pub key: Option<String>,
+    /// aes-256-gcm-siv (default) or xchacha20-poly1305.
+    #[arg(long)]
+    pub suite: Option<Suite>,
+    /// How to reach the key service.
+    #[command(flatten)]
+    pub service: ServiceArgs,
+}
+
+/// `kmsfs mount`
+#[derive(Args, Debug)]
+pub struct MountArgs {
+    /// The lower directory: where the encrypted files are.
+    #[arg(required_unless_present = "config", value_hint = ValueHint::DirPath)]
+    pub lower: Option<PathBuf>,
+    /// Where to mount.
+    #[arg(required_unless_present = "config", value_hint = ValueHint::DirPath)]
+    pub mountpoint: Option<PathBuf>,
+    /// Mount options, separated by commas; mount.kmsfs(8) lists them.
+    #[arg(short = 'o', value_name = "OPTIONS")]
+    pub options: Vec<String>,
+    /// Stay in the foreground and log to standard error.
+    #[arg(short, long)]
+    pub foreground: bool,
+    /// Take lower directory, mount point and options from this TOML file.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["lower", "mountpoint", "options"])]
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// How to reach the key service.
+    #[command(flatten)]
+    pub service: ServiceArgs,
+}
+
+/// `kmsfs umount`
+#[derive(Args, Debug)]
+pub struct UmountArgs {
+    /// The mount point.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub mountpoint: PathBuf,
+    /// Detach it now although it is in use; it ends when the last user has gone.
+    #[arg(short, long)]
+    pub lazy: bool,
+}
+
+/// `kmsfs info`
+#[derive(Args, Debug)]
+pub struct InfoArgs {
+    /// A file or directory in a mount, or a file of a lower tree.
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub path: PathBuf,
+}
+
+/// `kmsfs key ...`
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a key.
+    Create {
+        /// What it is for, in a few words.
+        #[arg(long)]
+        description: Option<String>,
+        /// A name for it: alias/NAME.
+        #[arg(long)]
+        alias: Option<String>,
+        /// Its key policy, a JSON file. Default: the account's administrators decide.
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        policy: Option<PathBuf>,
+        /// How to reach the key service.
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+    /// List the keys.
+    List {
+        /// How to reach the key service.
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+    /// Show a key.
+    Describe(OneKey),
+    /// Let a key be used again.
+    Enable(OneKey),
+    /// Stop all use of a key at once, in mounts too.
+    Disable(OneKey),
+    /// Give a key a name: alias/NAME.
+    Alias {
+        /// The name, alias/NAME.
+        name: String,
+        /// How to name the key.
+        #[command(flatten)]
+        key: OneKey,
+    },
+    /// Print a key's policy.
+    GetPolicy(OneKey),
+    /// Replace a key's policy.
+    PutPolicy {
+        /// A JSON file.
+        #[arg(value_hint = ValueHint::FilePath)]
+        policy: PathBuf,
+        /// How to name the key.
+        #[command(flatten)]
+        key: OneKey,
+    },
+}
+
+/// One key, by any of its names.
+#[derive(Args, Debug)]
+pub struct OneKey {
+    /// Key id, ARN or alias/NAME.
+    #[arg(value_name = "KEY")]
+    pub key: String,
+    /// How to reach the key service.
+    #[command(flatten)]
+    pub service: ServiceArgs,
+}
+
+/// `kmsfs iam ...`
+#[derive(Debug, Subcommand)]
+pub enum IamCommand {
+    /// Make an access key for a user. Its secret is printed once.
+    CreateAccessKey(UserArgs),
+    /// List a user's access keys.
+    ListAccessKeys(UserArgs),
+    /// Delete an access key.
+    DeleteAccessKey {
+        /// The access key id.
+        id: String,
+        /// Whose it is.
+        #[command(flatten)]
+        user: UserArgs,
+    },
+}
+
+/// A user of the account.
+#[derive(Args, Debug)]
+pub struct UserArgs {
+    /// The user's name.
+    #[arg(long)]
+    pub user: String,
+    /// How to reach the key service.
+    #[command(flatten)]
+    pub service: ServiceArgs,
+}
+
+/// `kmsfs slot ...`
+#[derive(Debug, Subcommand)]
+pub enum SlotCommand {
+    /// List the ways to unlock the store.
+    List {
+        /// Which store.
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+    /// Add a way to unlock the store.
+    Add {
+        /// What to add.
+        #[command(subcommand)]
+        what: SlotKind,
+        /// Which store, and how to unlock it now.
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+    /// Remove a way to unlock the store. The last one cannot be removed.
+    Remove {
+        /// Its number, as listed.
+        slot: u32,
+        /// Which store, and how to unlock it now.
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+}
+
+/// A new slot.
+#[derive(Debug, Subcommand)]
+pub enum SlotKind {
+    /// A passphrase, typed twice or read from a descriptor.
+    Passphrase {
+        /// Read the new passphrase from this file descriptor.
+        #[arg(long, value_name = "N")]
+        new_passphrase_fd: Option<u16>,
+    },
+    /// A key file; a new random one is made if the file is not there.
+    KeyFile {
+        /// The file.
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
+}
+
+/// `kmsfs audit ...`
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Check the whole trail: nothing changed, cut, added or missing.
+    Verify {
+        /// Which store, and how to unlock it.
+        #[command(flatten)]
+        service: ServiceArgs,
+    },
+}
+
+/// `kmsfs generate ...`
+#[derive(Debug, Subcommand)]
+pub enum GenerateCommand {
+    /// Manual pages.
+    Man {
+        /// Directory to write them to.
+        dir: PathBuf,
+    },
+    /// Shell completions.
+    Completions {
+        /// Directory to write them to.
+        dir: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_secret_can_be_typed_as_an_argument() {
+        fn walk(cmd: &clap::Command) {
+            for arg in cmd.get_arguments() {
+                let id = arg.get_id().as_str();
+                let fine = !id.contains("pass") || id.ends_with("_fd");
+                assert!(fine, "{}: {id}", cmd.get_name());
+            }
+            cmd.get_subcommands().for_each(walk);
+        }
+        walk(&Cli::command());
+    }
+
+    #[test]
+    fn mount_needs_both_paths_or_a_file() {
+        let ok = |a: &[&str]| Cli::try_parse_from(a.iter().copied()).is_ok();
+        assert!(ok(&["kmsfs", "mount", "/a", "/b", "-o", "ro", "-f"]));
+        assert!(ok(&["kmsfs", "mount", "--config", "/x.toml"]));
+        assert!(!ok(&["kmsfs", "mount", "/a"]));
+        assert!(!ok(&["kmsfs", "mount", "/a", "/b", "--config", "/x.toml"]));
+        assert!(!ok(&["kmsfs", "key", "list", "--kms", "unix:/s", "--keystore", "/d"]));
+    }
+}

@@ -1,0 +1,372 @@
+//! kmsd's configuration file: TOML in, a checked [`Config`] out.
+//!
+//! A key that is not known is an error that names its line: a misspelt `services` must not
+//! silently mean "nobody". Names of users and groups are looked up here, once, at start.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::kms::id::{AccountId, IdError, Region};
+use crate::server::users;
+use crate::store::open::{DEFAULT_ACCOUNT, DEFAULT_REGION};
+
+/// What is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Not TOML, or not what is expected there.
+    #[error("{}: line {line}: {message}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// The parser's words.
+        message: String,
+    },
+    /// A value that makes no sense.
+    #[error("{}: {key}: {problem}", path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// Which key.
+        key: &'static str,
+        /// What is wrong with it.
+        problem: Problem,
+    },
+}
+
+/// Why a value makes no sense.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// Not an account id, not a Region.
+    #[error(transparent)]
+    Id(#[from] IdError),
+    /// No such login name or uid.
+    #[error("there is no user '{0}'")]
+    User(String),
+    /// No such group.
+    #[error("there is no group '{0}'")]
+    Group(String),
+    /// Relative paths would depend on where kmsd was started.
+    #[error("'{}' is not an absolute path", .0.display())]
+    Relative(PathBuf),
+    /// None or several ways to unlock.
+    #[error("give exactly one of key_file, credential and passphrase_fd")]
+    Unlock,
+    /// A name that leads out of the credentials directory.
+    #[error("'{0}' is not the name of a credential")]
+    Credential(String),
+    /// A mode that is not octal, or has other bits than permissions.
+    #[error("'{0}' is not a mode such as 0660")]
+    Mode(String),
+    /// Plain HTTP beyond this machine.
+    #[error("{0} is not a loopback address; without TLS only loopback is served")]
+    NotLoopback(SocketAddr),
+    /// Nothing to listen on.
+    #[error("neither [unix] nor [http] is there: nobody could reach the service")]
+    NoListener,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    account: Option<String>,
+    region: Option<String>,
+    #[serde(default)]
+    services: Vec<String>,
+    #[serde(default)]
+    administrators: Vec<String>,
+    store: StoreTable,
+    unlock: Option<UnlockTable>,
+    unix: Option<UnixTable>,
+    http: Option<HttpTable>,
+    audit: Option<AuditTable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoreTable {
+    dir: PathBuf,
+    #[serde(default)]
+    mirrors: Vec<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UnlockTable {
+    key_file: Option<PathBuf>,
+    credential: Option<String>,
+    passphrase_fd: Option<u16>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UnixTable {
+    path: PathBuf,
+    mode: Option<String>,
+    group: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HttpTable {
+    address: SocketAddr,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuditTable {
+    dir: PathBuf,
+}
+
+/// How the store is unlocked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UnlockBy {
+    /// A key file that is there already.
+    KeyFile(PathBuf),
+    /// A systemd credential of this name.
+    Credential(String),
+    /// A passphrase from this descriptor.
+    PassphraseFd(u16),
+}
+
+/// The Unix socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnixSocket {
+    /// Where.
+    pub path: PathBuf,
+    /// Its permission bits.
+    pub mode: u32,
+    /// Its group, if it is not kmsd's own.
+    pub group: Option<u32>,
+}
+
+/// A configuration that makes sense.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The account served.
+    pub account: AccountId,
+    /// The Region served.
+    pub region: Region,
+    /// Uids that may act for others.
+    pub services: HashSet<u32>,
+    /// Names, as in ARNs, of users who may do everything.
+    pub administrators: Vec<String>,
+    /// Directory of the store.
+    pub store: PathBuf,
+    /// Further copies.
+    pub mirrors: Vec<PathBuf>,
+    /// What unlocks the store; the key file `root.key` beside it, made with it, when absent.
+    pub unlock: Option<UnlockBy>,
+    /// Unix socket.
+    pub unix: Option<UnixSocket>,
+    /// HTTP address.
+    pub http: Option<SocketAddr>,
+    /// Directory of the audit trail; inside the store when absent.
+    pub audit: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads and checks a file.
+    pub fn read(path: &Path) -> Result<Config, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Config::parse(path, &text)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
+        let file: File = toml::from_str(text).map_err(|error| ConfigError::Syntax {
+            path: path.to_owned(),
+            line: line_of(text, error.span().map_or(0, |span| span.start)),
+            // Some messages go on over several lines; one is enough.
+            message: error.message().lines().next().unwrap_or_default().to_owned(),
+        })?;
+        check(file).map_err(|(key, problem)| ConfigError::Value {
+            path: path.to_owned(),
+            key,
+            problem,
+        })
+    }
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|&byte| byte == b'\n').count() + 1
+}
+
+type Checked<T> = Result<T, (&'static str, Problem)>;
+
+fn check(file: File) -> Checked<Config> {
+    let account = file.account.as_deref().unwrap_or(DEFAULT_ACCOUNT);
+    let region = file.region.as_deref().unwrap_or(DEFAULT_REGION);
+    let services: HashSet<u32> = file
+        .services
+        .iter()
+        .map(|user| uid_of(user).ok_or_else(|| ("services", Problem::User(user.clone()))))
+        .collect::<Checked<_>>()?;
+    let names = users::Names::default();
+    let administrators = file
+        .administrators
+        .iter()
+        .map(|user| {
+            let uid =
+                uid_of(user).ok_or_else(|| ("administrators", Problem::User(user.clone())))?;
+            Ok(names.of(uid))
+        })
+        .collect::<Checked<_>>()?;
+    let unix = file.unix.map(unix_socket).transpose()?;
+    let http = file.http.map(|table| table.address);
+    if let Some(address) = http.filter(|address| !address.ip().is_loopback()) {
+        return Err(("http.address", Problem::NotLoopback(address)));
+    }
+    if unix.is_none() && http.is_none() {
+        return Err(("unix", Problem::NoListener));
+    }
+    Ok(Config {
+        account: account.parse().map_err(|error: IdError| ("account", error.into()))?,
+        region: region.parse().map_err(|error: IdError| ("region", error.into()))?,
+        services,
+        administrators,
+        store: absolute("store.dir", file.store.dir)?,
+        mirrors: file
+            .store
+            .mirrors
+            .into_iter()
+            .map(|dir| absolute("store.mirrors", dir))
+            .collect::<Checked<_>>()?,
+        unlock: file.unlock.map(unlock_by).transpose()?,
+        unix,
+        http,
+        audit: file.audit.map(|table| absolute("audit.dir", table.dir)).transpose()?,
+    })
+}
+
+fn unix_socket(table: UnixTable) -> Checked<UnixSocket> {
+    let mode = table.mode.unwrap_or_else(|| "0660".to_owned());
+    let bits = u32::from_str_radix(&mode, 8).ok().filter(|bits| *bits <= 0o777);
+    let group = table
+        .group
+        .map(|name| gid_of(&name).ok_or(("unix.group", Problem::Group(name))))
+        .transpose()?;
+    Ok(UnixSocket {
+        path: absolute("unix.path", table.path)?,
+        mode: bits.ok_or(("unix.mode", Problem::Mode(mode)))?,
+        group,
+    })
+}
+
+fn unlock_by(table: UnlockTable) -> Checked<UnlockBy> {
+    match (table.key_file, table.credential, table.passphrase_fd) {
+        (Some(file), None, None) => Ok(UnlockBy::KeyFile(absolute("unlock.key_file", file)?)),
+        (None, Some(name), None) => {
+            let plain = !name.is_empty() && !name.contains('/') && !name.starts_with('.');
+            if plain {
+                Ok(UnlockBy::Credential(name))
+            } else {
+                Err(("unlock.credential", Problem::Credential(name)))
+            }
+        }
+        (None, None, Some(fd)) => Ok(UnlockBy::PassphraseFd(fd)),
+        _ => Err(("unlock", Problem::Unlock)),
+    }
+}
+
+fn absolute(key: &'static str, path: PathBuf) -> Checked<PathBuf> {
+    if path.is_absolute() { Ok(path) } else { Err((key, Problem::Relative(path))) }
+}
+
+/// A login name, or a number for a user that has none.
+fn uid_of(user: &str) -> Option<u32> {
+    user.parse().ok().or_else(|| users::uid_of(user))
+}
+
+fn gid_of(group: &str) -> Option<u32> {
+    group.parse().ok().or_else(|| users::gid_of(group))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+services = ["root"]
+administrators = ["root", "4000000123"]
+
+[store]
+dir = "/var/lib/kmsd"
+
+[unlock]
+key_file = "/etc/kmsd/unlock.key"
+
+[unix]
+path = "/run/kmsd/kmsd.sock"
+mode = "0666"
+
+[http]
+address = "127.0.0.1:4577"
+"#;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(Path::new("kmsd.toml"), text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_example_is_understood() {
+        let example = include_str!("../../contrib/kmsd.toml");
+        let config = parse(example).unwrap();
+        assert_eq!(config.account.as_str(), DEFAULT_ACCOUNT);
+        assert!(config.services.contains(&0));
+    }
+
+    #[test]
+    fn defaults_and_names() {
+        let config = parse(GOOD).unwrap();
+        assert_eq!(config.region.as_str(), DEFAULT_REGION);
+        assert_eq!(config.administrators, ["root", "uid-4000000123"]);
+        assert_eq!(config.unix.unwrap().mode, 0o666);
+        assert_eq!(config.unlock, Some(UnlockBy::KeyFile("/etc/kmsd/unlock.key".into())));
+    }
+
+    #[test]
+    fn mistakes_are_named_with_their_line() {
+        let cases = [
+            (GOOD.replace("services", "service"), "line 2: unknown field `service`"),
+            (GOOD.replace("mode =", "modes ="), "line 13: unknown field `modes`"),
+            (GOOD.replace("[store]", "[stores]"), "unknown field `stores`"),
+            (GOOD.replace("dir = \"", "dir = "), "line 6: "),
+            (GOOD.replace("key_file = \"/etc/kmsd/unlock.key\"", ""), "unlock: give exactly one"),
+            (GOOD.replace("[\"root\"]", "[\"nobody-here\"]"), "services: there is no user"),
+            (GOOD.replace("0666", "rw-rw"), "unix.mode: 'rw-rw' is not a mode"),
+            (GOOD.replace("0666", "7777"), "unix.mode: '7777' is not a mode"),
+            (GOOD.replace("127.0.0.1", "0.0.0.0"), "is not a loopback address"),
+            (GOOD.replace("/var/lib/kmsd", "var"), "store.dir: 'var' is not an absolute path"),
+            (format!("account = \"1\"{GOOD}"), "account: "),
+            (format!("region = \"R\"{GOOD}"), "region: "),
+            (
+                GOOD.replace("key_file = \"/etc/kmsd/unlock.key\"", "credential = \"../x\""),
+                "unlock.credential: '../x' is not the name",
+            ),
+        ];
+        for (text, message) in cases {
+            let error = parse(&text).unwrap_err();
+            assert!(error.starts_with("kmsd.toml: ") && error.contains(message), "{error}");
+            assert!(!error.contains('\n'), "one line: {error}");
+        }
+    }
+
+    #[test]
+    fn a_service_that_nobody_can_reach_is_refused() {
+        let text = GOOD.split("[unix]").next().unwrap();
+        assert!(parse(text).unwrap_err().contains("nobody could reach"));
+    }
+}

@@ -1,0 +1,441 @@
+//! [`DataKeys`] over a connection, with the decision cache and the pool in front.
+//!
+//! The epoch is read before a question is asked, and the answer is remembered under that epoch:
+//! a change on the way makes the memory void. A background thread refills the pool, forgets
+//! everything when the epoch has moved, and reports once a minute how often each caller's
+//! decisions were answered from memory, so that the audit trail counts these uses too.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::cache::{Cache, Commitment, Question};
+use super::conn::KmsConn;
+use super::pool::{FIRST, Pool, ShelfId};
+use super::who::{Callers, Who};
+use crate::format::{FileId, VolumeId, WrappedKey};
+use crate::server::messages::{Answer, Ask, CachedUse, Fresh, Kind, Object, OnBehalf, Place};
+use crate::server::messages::{Refusal, Wrapped};
+use crate::volume::keys::{
+    Caller, DataKey, DataKeys, FreshFor, FreshKey, KeyContext, KeyError, Purpose,
+};
+
+/// How often uses from memory are reported.
+const REPORT_EVERY: Duration = Duration::from_secs(60);
+
+/// How soon the background thread notices a new epoch.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Callers and CMKs whose uses are counted apart before a report is made early.
+const MAX_COUNTED: usize = 1000;
+
+/// The data keys of a mounted filesystem.
+pub struct KeyClient {
+    inner: Arc<Inner>,
+    refills: Option<SyncSender<Refill>>,
+    helper: Option<JoinHandle<()>>,
+}
+
+struct Inner {
+    conn: Arc<dyn KmsConn>,
+    cache: Cache,
+    pool: Pool,
+    callers: Callers,
+    uses: Mutex<HashMap<(OnBehalf, String), u64>>,
+    stopping: AtomicBool,
+}
+
+/// The circumstances that a decision holds for, read before it is asked for.
+struct Moment {
+    epoch: u64,
+    asked: Instant,
+    who: Who,
+}
+
+struct Refill {
+    shelf: ShelfId,
+    caller: OnBehalf,
+    count: u16,
+}
+
+impl KeyClient {
+    /// Over a connection. Fails only if no thread can be started.
+    pub fn new(conn: Arc<dyn KmsConn>) -> std::io::Result<Self> {
+        let inner = Arc::new(Inner {
+            conn,
+            cache: Cache::default(),
+            pool: Pool::default(),
+            callers: Callers::default(),
+            uses: Mutex::default(),
+            stopping: AtomicBool::new(false),
+        });
+        let (refills, jobs) = sync_channel(64);
+        let helper = Arc::clone(&inner);
+        let helper = std::thread::Builder::new()
+            .name("kmsfs-keys".to_owned())
+            .spawn(move || helper.help(&jobs))?;
+        Ok(Self { inner, refills: Some(refills), helper: Some(helper) })
+    }
+}
+
+/// Reports what was not reported yet; keys and decisions are wiped.
+impl Drop for KeyClient {
+    fn drop(&mut self) {
+        self.inner.stopping.store(true, Ordering::SeqCst);
+        self.refills = None;
+        if let Some(helper) = self.helper.take()
+            && helper.join().is_err()
+        {
+            tracing::error!("the thread that keeps the key pool panicked");
+        }
+    }
+}
+
+impl DataKeys for KeyClient {
+    fn generate(
+        &self,
+        caller: Caller,
+        cmk: &str,
+        volume: VolumeId,
+        what: FreshFor,
+    ) -> Result<FreshKey, KeyError> {
+        let inner = &*self.inner;
+        let on_behalf = on_behalf(caller);
+        let (kind, pooled) = match what {
+            FreshFor::Volume => (Kind::Volume, false),
+            FreshFor::Directory => (Kind::Directory, true),
+            FreshFor::File => (Kind::File, true),
+        };
+        let shelf = ShelfId { key_id: cmk.to_owned(), volume: volume.0, kind };
+        if !pooled {
+            let mut made = inner.make(on_behalf, &shelf, 1)?;
+            return made.pop().map(fresh_key).ok_or(KeyError::Unusable);
+        }
+        let moment = inner.moment(on_behalf);
+        let epoch = moment.epoch;
+        let question = Question::Generate(moment.who, shelf.key_id.clone(), shelf.volume, kind);
+        let taken = inner.pool.take(&shelf, epoch);
+        if let Some(fresh) = taken.fresh {
+            if let Err(error) = self.decide(on_behalf, &moment, question, &fresh, &shelf) {
+                inner.pool.put_back(&shelf, epoch, fresh);
+                if taken.refill.is_some() {
+                    inner.pool.give_up(&shelf);
+                }
+                return Err(error);
+            }
+            if let Some(count) = taken.refill {
+                self.order(Refill { shelf, caller: on_behalf, count });
+            }
+            return Ok(fresh_key(fresh));
+        }
+        // Nothing made ahead: one round trip decides, records and makes a first batch.
+        let count = taken.refill.unwrap_or(FIRST);
+        let mut made = inner.make(on_behalf, &shelf, count).inspect_err(|_| {
+            if taken.refill.is_some() {
+                inner.pool.give_up(&shelf);
+            }
+        })?;
+        let mine = made.pop().ok_or(KeyError::Unusable)?;
+        inner.remember(on_behalf, &moment, question);
+        inner.pool.put(&shelf, epoch, made);
+        Ok(fresh_key(mine))
+    }
+
+    fn unwrap(
+        &self,
+        caller: Caller,
+        wrapped: &WrappedKey,
+        context: &KeyContext,
+    ) -> Result<DataKey, KeyError> {
+        let inner = &*self.inner;
+        let (caller, wrapped, place) = (on_behalf(caller), message(wrapped), place(context));
+        let moment = inner.moment(caller);
+        let commitment = Commitment::of(&wrapped, &place);
+        let question = Question::Unwrap(moment.who, commitment);
+        if inner.remembers(&moment, &question)
+            && let Some(key) = inner.cache.key(&commitment, moment.epoch)
+        {
+            inner.count(caller, &wrapped.key_id);
+            return Ok(key);
+        }
+        match inner.ask(Ask::Unwrap { caller, wrapped, place })? {
+            Answer::Key(key) => {
+                inner.remember(caller, &moment, question);
+                inner.cache.keep(commitment, moment.epoch, key.0.duplicate());
+                Ok(key.0)
+            }
+            other => Err(refusal(&other)),
+        }
+    }
+
+    fn unwrap_ahead(&self, caller: Caller, wanted: &[(WrappedKey, KeyContext)]) {
+        let inner = &*self.inner;
+        let caller = on_behalf(caller);
+        let moment = inner.moment(caller);
+        let mut items = Vec::with_capacity(wanted.len());
+        let mut commitments = Vec::with_capacity(wanted.len());
+        for (wrapped, context) in wanted {
+            let (wrapped, place) = (message(wrapped), place(context));
+            let commitment = Commitment::of(&wrapped, &place);
+            let question = Question::Unwrap(moment.who, commitment);
+            if !inner.remembers(&moment, &question) {
+                commitments.push(commitment);
+                items.push((wrapped, place));
+            }
+        }
+        if items.is_empty() {
+            return;
+        }
+        let Ok(Answer::Keys(keys)) = inner.ask(Ask::UnwrapAhead { caller, items }) else { return };
+        for (commitment, key) in commitments.into_iter().zip(keys) {
+            let Some(key) = key else { continue };
+            inner.remember(caller, &moment, Question::Unwrap(moment.who, commitment));
+            inner.cache.keep(commitment, moment.epoch, key.0);
+        }
+    }
+
+    fn authorize(
+        &self,
+        caller: Caller,
+        wrapped: &WrappedKey,
+        context: &KeyContext,
+    ) -> Result<(), KeyError> {
+        let inner = &*self.inner;
+        let (caller, wrapped, place) = (on_behalf(caller), message(wrapped), place(context));
+        let moment = inner.moment(caller);
+        let question = Question::Unwrap(moment.who, Commitment::of(&wrapped, &place));
+        if inner.remembers(&moment, &question) {
+            inner.count(caller, &wrapped.key_id);
+            return Ok(());
+        }
+        inner.done(Ask::AuthorizeUnwrap { caller, wrapped, place })?;
+        inner.remember(caller, &moment, question);
+        Ok(())
+    }
+
+    fn epoch(&self) -> u64 {
+        self.inner.conn.epoch()
+    }
+
+    fn report_tamper(&self, caller: Caller, context: &KeyContext, object: &str, what: &str) {
+        let (object, what) = (bounded(object), bounded(what));
+        let place = place(context);
+        let volume = context.volume;
+        tracing::error!(%volume, object, what, "an object failed authentication");
+        let report = Ask::Tamper { caller: on_behalf(caller), place, object, what };
+        if let Err(error) = self.inner.done(report) {
+            tracing::error!(%error, "the key service did not record the failed authentication");
+        }
+    }
+}
+
+impl KeyClient {
+    /// Whether the caller may have this key of the pool: from memory, or by asking.
+    fn decide(
+        &self,
+        caller: OnBehalf,
+        moment: &Moment,
+        question: Question,
+        fresh: &Fresh,
+        shelf: &ShelfId,
+    ) -> Result<(), KeyError> {
+        let inner = &*self.inner;
+        if inner.remembers(moment, &question) {
+            inner.count(caller, &shelf.key_id);
+            return Ok(());
+        }
+        let object = match shelf.kind {
+            Kind::Volume => Object::Volume,
+            Kind::Directory => Object::Directory(fresh.id),
+            Kind::File => Object::File(fresh.id),
+        };
+        let (key_id, place) = (shelf.key_id.clone(), Place { volume: shelf.volume, object });
+        inner.done(Ask::AuthorizeGenerate { caller, key_id, place })?;
+        inner.remember(caller, moment, question);
+        Ok(())
+    }
+
+    /// Orders a refill; a helper that is busy means the shelf waits for its next taker.
+    fn order(&self, refill: Refill) {
+        let Some(refills) = &self.refills else { return };
+        if let Err(error) = refills.try_send(refill) {
+            let (std::sync::mpsc::TrySendError::Full(refill)
+            | std::sync::mpsc::TrySendError::Disconnected(refill)) = error;
+            self.inner.pool.give_up(&refill.shelf);
+        }
+    }
+}
+
+impl Inner {
+    fn ask(&self, ask: Ask) -> Result<Answer, KeyError> {
+        self.conn.ask(ask).map_err(|_| KeyError::Unreachable)
+    }
+
+    fn done(&self, ask: Ask) -> Result<(), KeyError> {
+        match self.ask(ask)? {
+            Answer::Done => Ok(()),
+            other => Err(refusal(&other)),
+        }
+    }
+
+    fn make(&self, caller: OnBehalf, shelf: &ShelfId, count: u16) -> Result<Vec<Fresh>, KeyError> {
+        let (key_id, volume, kind) = (shelf.key_id.clone(), shelf.volume, shelf.kind);
+        match self.ask(Ask::Generate { caller, key_id, volume, kind, count })? {
+            Answer::Fresh(keys) => Ok(keys),
+            other => Err(refusal(&other)),
+        }
+    }
+
+    /// What a decision that is asked for now will hold for.
+    fn moment(&self, caller: OnBehalf) -> Moment {
+        let (epoch, asked) = (self.conn.epoch(), Instant::now());
+        Moment { epoch, asked, who: self.callers.recent(caller) }
+    }
+
+    /// Whether the answer is known to be yes.
+    fn remembers(&self, moment: &Moment, question: &Question) -> bool {
+        self.conn.current() && self.cache.allowed(question, moment.epoch)
+    }
+
+    /// Remembers a yes, unless the caller's groups changed while it was asked for: the service
+    /// may have seen the others.
+    fn remember(&self, caller: OnBehalf, moment: &Moment, question: Question) {
+        if self.callers.now(caller) == moment.who {
+            self.cache.allow(question, moment.epoch, moment.asked);
+        }
+    }
+
+    /// Counts a use that no question was asked for.
+    fn count(&self, caller: OnBehalf, key_id: &str) {
+        // Processes come and go; the report is per user.
+        let caller = match caller {
+            OnBehalf::Service => caller,
+            OnBehalf::User { uid, gid, .. } => OnBehalf::User { uid, gid, pid: 0 },
+        };
+        let mut uses = self.uses.lock();
+        let place = (caller, key_id.to_owned());
+        if uses.len() >= MAX_COUNTED && !uses.contains_key(&place) {
+            // Reported before more is counted: a use must not be lost.
+            let full = std::mem::take(&mut *uses);
+            drop(uses);
+            self.report(full);
+            uses = self.uses.lock();
+        }
+        *uses.entry(place).or_insert(0) += 1;
+    }
+
+    fn report(&self, uses: HashMap<(OnBehalf, String), u64>) {
+        let uses: Vec<CachedUse> = uses
+            .into_iter()
+            .map(|((caller, key_id), hits)| CachedUse { caller, key_id, hits })
+            .collect();
+        if uses.is_empty() {
+            return;
+        }
+        if let Err(error) = self.done(Ask::CachedUses(uses.clone())) {
+            tracing::warn!(%error, "uses of cached decisions are not recorded yet");
+            // Kept for the next report, unless there are too many callers to keep them all.
+            let mut kept = self.uses.lock();
+            for one in uses.into_iter().take(MAX_COUNTED) {
+                *kept.entry((one.caller, one.key_id)).or_insert(0) += one.hits;
+            }
+        }
+    }
+
+    /// The background thread.
+    fn help(&self, jobs: &Receiver<Refill>) {
+        let mut seen = self.conn.epoch();
+        let mut reported = Instant::now();
+        while !self.stopping.load(Ordering::SeqCst) {
+            if let Ok(job) = jobs.recv_timeout(TICK) {
+                self.refill(&job);
+            }
+            let epoch = self.conn.epoch();
+            if epoch != seen {
+                // They would not be given out any more; this wipes them.
+                self.cache.clear();
+                self.pool.clear();
+                seen = epoch;
+            }
+            if reported.elapsed() >= REPORT_EVERY {
+                let uses = std::mem::take(&mut *self.uses.lock());
+                self.report(uses);
+                reported = Instant::now();
+            }
+        }
+        let uses = std::mem::take(&mut *self.uses.lock());
+        self.report(uses);
+        self.cache.clear();
+        self.pool.clear();
+    }
+
+    fn refill(&self, job: &Refill) {
+        let epoch = self.conn.epoch();
+        match self.make(job.caller, &job.shelf, job.count) {
+            Ok(keys) => self.pool.put(&job.shelf, epoch, keys),
+            Err(error) => {
+                // Whoever needs a key next will meet the same error and be told.
+                tracing::debug!(%error, "the key pool could not be refilled");
+                self.pool.give_up(&job.shelf);
+            }
+        }
+    }
+}
+
+fn refusal(answer: &Answer) -> KeyError {
+    match answer {
+        Answer::No(Refusal::Denied) => KeyError::Denied,
+        Answer::No(Refusal::Corrupt) => KeyError::Corrupt,
+        Answer::No(Refusal::Unusable | Refusal::Unavailable) => KeyError::Unusable,
+        Answer::No(Refusal::BadRequest) => {
+            tracing::error!("the key service does not understand the question");
+            KeyError::Unusable
+        }
+        _ => {
+            tracing::error!("the key service gave an answer that does not fit the question");
+            KeyError::Unusable
+        }
+    }
+}
+
+fn on_behalf(caller: Caller) -> OnBehalf {
+    match caller {
+        Caller::Service => OnBehalf::Service,
+        Caller::User { uid, gid, pid } => OnBehalf::User { uid, gid, pid },
+    }
+}
+
+fn place(context: &KeyContext) -> Place {
+    let object = match context.purpose {
+        Purpose::Volume => Object::Volume,
+        Purpose::Directory(id) => Object::Directory(id.0),
+        Purpose::File(id) => Object::File(id.0),
+    };
+    Place { volume: context.volume.0, object }
+}
+
+fn message(wrapped: &WrappedKey) -> Wrapped {
+    Wrapped { key_id: wrapped.key_id.clone(), version: wrapped.version, blob: wrapped.blob.clone() }
+}
+
+fn fresh_key(fresh: Fresh) -> FreshKey {
+    let Wrapped { key_id, version, blob } = fresh.wrapped;
+    FreshKey {
+        id: FileId(fresh.id),
+        key: fresh.key.0,
+        wrapped: WrappedKey { key_id, version, blob },
+    }
+}
+
+/// Short enough for a frame; the service bounds it further.
+fn bounded(text: &str) -> String {
+    text.chars().take(1024).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! A caller as far as decisions can depend on it: user, group and supplementary groups.
+//!
+//! Policies see the groups of the calling process, so a remembered decision must be of a caller
+//! with the same ones. The service establishes them by itself when it decides; here they only
+//! choose what is remembered. Reading them costs several microseconds, so they are believed for
+//! [`GROUPS_LIFE`]: a process that changes its groups is noticed within a second.
+
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
+
+use lru::LruCache;
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+
+use crate::server::dispatch::groups_of;
+use crate::server::messages::OnBehalf;
+
+/// How long the groups of a process are believed.
+pub const GROUPS_LIFE: Duration = Duration::from_secs(1);
+
+/// Processes remembered.
+const PROCESSES: NonZeroUsize = NonZeroUsize::new(4096).expect("4096 is not zero");
+
+/// Hash of a set of groups; `None` if they could not be established.
+type Groups = Option<[u8; 16]>;
+
+/// Who is in question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Who {
+    /// The filesystem.
+    Service,
+    /// A process of a user.
+    User {
+        /// Effective user id.
+        uid: u32,
+        /// Effective group id.
+        gid: u32,
+        /// Its supplementary groups.
+        groups: Groups,
+    },
+}
+
+/// Looks callers up.
+pub struct Callers {
+    seen: Mutex<LruCache<(u32, u32), (Instant, Groups)>>,
+}
+
+impl Default for Callers {
+    fn default() -> Self {
+        Self { seen: Mutex::new(LruCache::new(PROCESSES)) }
+    }
+}
+
+impl Callers {
+    /// The caller, with groups that were true within the last second.
+    pub fn recent(&self, caller: OnBehalf) -> Who {
+        let OnBehalf::User { uid, gid, pid } = caller else { return Who::Service };
+        if pid == 0 {
+            return Who::User { uid, gid, groups: None };
+        }
+        if let Some((at, groups)) = self.seen.lock().get(&(pid, uid))
+            && at.elapsed() < GROUPS_LIFE
+        {
+            return Who::User { uid, gid, groups: *groups };
+        }
+        self.now(caller)
+    }
+
+    /// The caller as it is now.
+    pub fn now(&self, caller: OnBehalf) -> Who {
+        let OnBehalf::User { uid, gid, pid } = caller else { return Who::Service };
+        let groups = groups_of(pid, uid).map(hash);
+        if pid != 0 {
+            self.seen.lock().put((pid, uid), (Instant::now(), groups));
+        }
+        Who::User { uid, gid, groups }
+    }
+}
+
+fn hash(mut groups: Vec<u32>) -> [u8; 16] {
+    groups.sort_unstable();
+    let mut hash = Sha256::new();
+    for group in groups {
+        hash.update(group.to_le_bytes());
+    }
+    let whole: [u8; 32] = hash.finalize().into();
+    *whole.first_chunk().expect("32 bytes have a first 16")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_are_part_of_the_caller() {
+        let callers = Callers::default();
+        let uid = rustix::process::geteuid().as_raw();
+        let me = OnBehalf::User { uid, gid: 5, pid: std::process::id() };
+        let known = callers.now(me);
+        assert!(matches!(known, Who::User { groups: Some(_), .. }));
+        assert_eq!(callers.recent(me), known);
+        let unknown = callers.now(OnBehalf::User { uid, gid: 5, pid: 0 });
+        assert_ne!(known, unknown);
+        assert_eq!(unknown, Who::User { uid, gid: 5, groups: None });
+        // The process of another user says nothing about this one.
+        let other = OnBehalf::User { uid: uid + 1, gid: 5, pid: std::process::id() };
+        assert_eq!(callers.now(other), Who::User { uid: uid + 1, gid: 5, groups: None });
+        assert_eq!(callers.now(OnBehalf::Service), Who::Service);
+    }
+
+    #[test]
+    fn the_hash_is_of_the_set() {
+        assert_eq!(hash(vec![1, 2]), hash(vec![2, 1]));
+        assert_ne!(hash(vec![1, 2]), hash(vec![1]));
+        assert_ne!(hash(vec![]), hash(vec![0]));
+    }
+}

@@ -1,0 +1,105 @@
+//! Authenticated encryption with a 16-byte nonce field, in place, with a detached tag.
+//!
+//! One shape for both suites. AES-256-GCM-SIV takes 12 nonce bytes; the other four go to the end
+//! of the associated data, so that all sixteen count. XChaCha20-Poly1305 takes 24: the sixteen,
+//! and eight that say the place (a block number, or zero), which need not be random.
+
+use aes_gcm_siv::Aes256GcmSiv;
+use aes_gcm_siv::aead::inout::InOutBuf;
+use aes_gcm_siv::aead::{AeadInOut, KeyInit};
+use chacha20poly1305::XChaCha20Poly1305;
+use zeroize::Zeroize;
+
+use super::Suite;
+use crate::secret::Secret;
+
+/// The tag does not fit the bytes, the place or the key: nobody can tell which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("authentication failed")]
+pub struct BadTag;
+
+/// A suite with its key; made once per key, shared by threads. The expanded key is wiped on drop,
+/// but lies in ordinary memory: it exists for files in use only.
+pub struct Aead(Keyed);
+
+enum Keyed {
+    GcmSiv(Box<Aes256GcmSiv>),
+    XChaCha(Box<XChaCha20Poly1305>),
+}
+
+impl Aead {
+    /// Expands `key` for `suite`.
+    pub fn new(suite: Suite, key: &Secret<[u8; 32]>) -> Self {
+        let key = key.expose().into();
+        Self(match suite {
+            Suite::Aes256GcmSiv => Keyed::GcmSiv(Box::new(Aes256GcmSiv::new(key))),
+            Suite::XChaCha20Poly1305 => Keyed::XChaCha(Box::new(XChaCha20Poly1305::new(key))),
+        })
+    }
+
+    /// Encrypts `buf` in place, bound to `aad`, and returns the tag.
+    pub fn seal(&self, nonce: &[u8; 16], place: u64, aad: &[u8], buf: &mut [u8]) -> [u8; 16] {
+        let buf = InOutBuf::from(buf);
+        let tag = match &self.0 {
+            Keyed::GcmSiv(cipher) => {
+                let (nonce, tail) = split_nonce(nonce);
+                cipher.encrypt_inout_detached(&nonce.into(), &[aad, &tail].concat(), buf)
+            }
+            Keyed::XChaCha(cipher) => {
+                cipher.encrypt_inout_detached(&widen_nonce(nonce, place).into(), aad, buf)
+            }
+        };
+        tag.expect("only buffers of 64 GiB and more are refused").into()
+    }
+
+    /// Decrypts `buf` in place. On failure `buf` is all zero.
+    pub fn open(
+        &self,
+        nonce: &[u8; 16],
+        place: u64,
+        aad: &[u8],
+        buf: &mut [u8],
+        tag: &[u8; 16],
+    ) -> Result<(), BadTag> {
+        let inout = InOutBuf::from(&mut *buf);
+        let opened = match &self.0 {
+            Keyed::GcmSiv(cipher) => {
+                let (nonce, tail) = split_nonce(nonce);
+                let aad = [aad, &tail].concat();
+                cipher.decrypt_inout_detached(&nonce.into(), &aad, inout, tag.into())
+            }
+            Keyed::XChaCha(cipher) => {
+                let nonce = widen_nonce(nonce, place).into();
+                cipher.decrypt_inout_detached(&nonce, aad, inout, tag.into())
+            }
+        };
+        opened.map_err(|_| {
+            buf.zeroize();
+            BadTag
+        })
+    }
+}
+
+impl core::fmt::Debug for Aead {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self.0 {
+            Keyed::GcmSiv(_) => "Aead(aes-256-gcm-siv, ..)",
+            Keyed::XChaCha(_) => "Aead(xchacha20-poly1305, ..)",
+        })
+    }
+}
+
+/// The nonce that GCM-SIV takes, and the bytes that are left over.
+fn split_nonce(nonce: &[u8; 16]) -> ([u8; 12], [u8; 4]) {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, tail @ ..] = *nonce;
+    ([a, b, c, d, e, f, g, h, i, j, k, l], tail)
+}
+
+/// The nonce that XChaCha takes.
+fn widen_nonce(nonce: &[u8; 16], place: u64) -> [u8; 24] {
+    let mut wide = [0; 24];
+    let (head, tail) = wide.split_at_mut(16);
+    head.copy_from_slice(nonce);
+    tail.copy_from_slice(&place.to_le_bytes());
+    wide
+}

@@ -1,0 +1,287 @@
+//! Values that several actions share: blobs, times, and AWS's enumerations.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use zeroize::Zeroize as _;
+
+use crate::clock::Millis;
+use crate::secret::Secret;
+
+/// Pairs that are bound into a symmetric ciphertext and shown in audit records. Not secret.
+pub type EncryptionContext = BTreeMap<String, String>;
+
+/// Bytes that are no secret. Base64 in JSON, raw in frames.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Blob(pub Vec<u8>);
+
+impl Serialize for Blob {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize_bytes(&self.0, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Blob {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserialize_bytes(deserializer).map(Blob)
+    }
+}
+
+/// Bytes that are secret, on their way over a trusted wire. This is the one door by which a
+/// [`Secret`] is serialised: base64 in JSON, raw in frames.
+#[derive(Debug)]
+pub struct Plaintext(pub Secret<Vec<u8>>);
+
+impl Plaintext {
+    /// Takes the bytes.
+    pub fn new(bytes: Vec<u8>) -> Plaintext {
+        Plaintext(Secret::new(bytes))
+    }
+
+    /// The bytes.
+    pub fn expose(&self) -> &[u8] {
+        self.0.expose()
+    }
+}
+
+impl Serialize for Plaintext {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize_bytes(self.expose(), serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Plaintext {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserialize_bytes(deserializer).map(Plaintext::new)
+    }
+}
+
+/// A moment. Seconds with a fraction in JSON, milliseconds in frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(pub Millis);
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let millis = self.0.0;
+        if !serializer.is_human_readable() {
+            return serializer.serialize_i64(millis);
+        }
+        if millis % 1000 == 0 {
+            return serializer.serialize_i64(millis / 1000);
+        }
+        // Exact to the millisecond up to the year 287396: below 2^53 ms.
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds stay below 2^53")]
+        serializer.serialize_f64(millis as f64 / 1000.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            return i64::deserialize(deserializer).map(|millis| Timestamp(Millis(millis)));
+        }
+        let seconds = f64::deserialize(deserializer)?;
+        let millis = (seconds * 1000.0).round();
+        if !millis.is_finite() || millis.abs() > 9.0e15 {
+            return Err(de::Error::custom("a time out of range"));
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "within 2^53 by the check above")]
+        Ok(Timestamp(Millis(millis as i64)))
+    }
+}
+
+/// An AWS enumeration: its values by their names on the wire, in the service's own order.
+macro_rules! aws_enum {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant,)* }
+
+        impl $name {
+            /// The names of all values.
+            pub const NAMES: &'static [&'static str] = &[$($text),*];
+
+            /// The name on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self { $($name::$variant => $text,)* }
+            }
+
+            /// The value of that name.
+            pub fn from_name(name: &str) -> Option<$name> {
+                match name { $($text => Some($name::$variant),)* _ => None }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+aws_enum! {
+    /// What a key's material is.
+    KeySpec {
+        /// 2048-bit RSA.
+        Rsa2048 = "RSA_2048",
+        /// 3072-bit RSA.
+        Rsa3072 = "RSA_3072",
+        /// 4096-bit RSA.
+        Rsa4096 = "RSA_4096",
+        /// NIST P-256.
+        EccNistP256 = "ECC_NIST_P256",
+        /// NIST P-384.
+        EccNistP384 = "ECC_NIST_P384",
+        /// NIST P-521.
+        EccNistP521 = "ECC_NIST_P521",
+        /// secp256k1.
+        EccSecgP256k1 = "ECC_SECG_P256K1",
+        /// 256 bits for AES-256-GCM.
+        SymmetricDefault = "SYMMETRIC_DEFAULT",
+        /// HMAC-SHA-224.
+        Hmac224 = "HMAC_224",
+        /// HMAC-SHA-256.
+        Hmac256 = "HMAC_256",
+        /// HMAC-SHA-384.
+        Hmac384 = "HMAC_384",
+        /// HMAC-SHA-512.
+        Hmac512 = "HMAC_512",
+    }
+}
+
+aws_enum! {
+    /// What a key is for.
+    KeyUsage {
+        /// Sign and Verify.
+        SignVerify = "SIGN_VERIFY",
+        /// Encrypt, Decrypt and data keys.
+        EncryptDecrypt = "ENCRYPT_DECRYPT",
+        /// GenerateMac and VerifyMac.
+        GenerateVerifyMac = "GENERATE_VERIFY_MAC",
+        /// DeriveSharedSecret.
+        KeyAgreement = "KEY_AGREEMENT",
+    }
+}
+
+aws_enum! {
+    /// Where a key's material comes from.
+    Origin {
+        /// Made by the service.
+        AwsKms = "AWS_KMS",
+        /// Imported.
+        External = "EXTERNAL",
+        /// Made in an HSM that never lets it out.
+        AwsCloudHsm = "AWS_CLOUDHSM",
+        /// Held by another key manager.
+        ExternalKeyStore = "EXTERNAL_KEY_STORE",
+    }
+}
+
+aws_enum! {
+    /// Whether a key can be used, and why not.
+    KeyState {
+        /// Being made.
+        Creating = "Creating",
+        /// Usable.
+        Enabled = "Enabled",
+        /// Switched off.
+        Disabled = "Disabled",
+        /// Waiting for its end.
+        PendingDeletion = "PendingDeletion",
+        /// Waiting for its material.
+        PendingImport = "PendingImport",
+        /// Waiting for its replicas' end.
+        PendingReplicaDeletion = "PendingReplicaDeletion",
+        /// Its key store is away.
+        Unavailable = "Unavailable",
+        /// Changing its primary region.
+        Updating = "Updating",
+    }
+}
+
+aws_enum! {
+    /// Who manages a key.
+    KeyManager {
+        /// The service, for a service integrated with it.
+        Aws = "AWS",
+        /// The customer.
+        Customer = "CUSTOMER",
+    }
+}
+
+aws_enum! {
+    /// Lengths of data keys by name.
+    DataKeySpec {
+        /// 32 bytes.
+        Aes256 = "AES_256",
+        /// 16 bytes.
+        Aes128 = "AES_128",
+    }
+}
+
+aws_enum! {
+    /// How to encrypt.
+    EncryptionAlgorithm {
+        /// AES-256-GCM under a symmetric key.
+        SymmetricDefault = "SYMMETRIC_DEFAULT",
+        /// RSA-OAEP with SHA-1.
+        RsaesOaepSha1 = "RSAES_OAEP_SHA_1",
+        /// RSA-OAEP with SHA-256.
+        RsaesOaepSha256 = "RSAES_OAEP_SHA_256",
+    }
+}
+
+fn serialize_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    if !serializer.is_human_readable() {
+        return serializer.serialize_bytes(bytes);
+    }
+    let mut text = STANDARD.encode(bytes);
+    let done = serializer.serialize_str(&text);
+    text.zeroize();
+    done
+}
+
+fn deserialize_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    if deserializer.is_human_readable() {
+        deserializer.deserialize_str(Base64Text)
+    } else {
+        deserializer.deserialize_byte_buf(RawBytes)
+    }
+}
+
+struct Base64Text;
+
+impl Visitor<'_> for Base64Text {
+    type Value = Vec<u8>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a base64 string")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<u8>, E> {
+        STANDARD.decode(text).map_err(|_| E::custom("not base64"))
+    }
+}
+
+struct RawBytes;
+
+impl Visitor<'_> for RawBytes {
+    type Value = Vec<u8>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bytes")
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+        Ok(bytes.to_vec())
+    }
+
+    fn visit_byte_buf<E: de::Error>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,110 @@
+//! What is behind an exception: key states, quotas, labels, missing things, our own faults.
+
+use serde::{Deserialize, Serialize};
+
+use crate::kms::api::types::KeySpec;
+
+/// How a key's state stands in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum StateFault {
+    /// It waits for its end.
+    #[error("is pending deletion.")]
+    PendingDeletion,
+    /// It has no material yet.
+    #[error("is pending import.")]
+    PendingImport,
+    /// There is nothing to cancel.
+    #[error("is not pending deletion.")]
+    NotPendingDeletion,
+    /// Its key store is away.
+    #[error("is unavailable.")]
+    Unavailable,
+    /// It is being made or moved.
+    #[error("is being created or updated.")]
+    Changing,
+}
+
+/// A quota by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Quota {
+    /// Keys of an account.
+    #[error("KMS keys")]
+    Keys,
+    /// Aliases of a key.
+    #[error("aliases per KMS key")]
+    Aliases,
+    /// Bytes of a key policy.
+    #[error("key policy document size")]
+    PolicySize,
+    /// Access keys of a user.
+    #[error("access keys per user")]
+    AccessKeys,
+    /// Policies of a user.
+    #[error("policies per user")]
+    UserPolicies,
+}
+
+/// Why labels are not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum TagFault {
+    /// One key twice in a request.
+    #[error("Duplicate tag keys")]
+    Duplicate,
+    /// More than fifty.
+    #[error("Too many tags")]
+    TooMany,
+    /// `aws:` is not the customer's.
+    #[error("Tags beginning with aws: are reserved")]
+    Reserved,
+}
+
+/// A thing that the service does not do, or not for this kind of key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum UnsupportedFault {
+    /// Keys of that spec.
+    #[error("KeySpec {0} is not supported")]
+    Spec(KeySpec),
+    /// Keys of that origin.
+    #[error("Origin {0} is not supported")]
+    Origin(String),
+    /// Multi-Region keys.
+    #[error("multi-Region keys are not supported")]
+    MultiRegion,
+    /// Key stores.
+    #[error("custom key stores are not supported")]
+    CustomKeyStore,
+    /// A change to a key that a service manages.
+    #[error("{0} is managed by a service and cannot be changed by this operation")]
+    ManagedKey(String),
+}
+
+/// Kinds of things that IAM administration names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Entity {
+    /// A user.
+    #[error("user")]
+    User,
+    /// A policy of a user.
+    #[error("user policy")]
+    UserPolicy,
+    /// An access key.
+    #[error("Access Key")]
+    AccessKey,
+}
+
+/// The service's own fault. Details go to the log, not to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum InternalFault {
+    /// The audit trail cannot be written, so nothing may be used.
+    #[error("the audit trail cannot be written; nothing was done")]
+    Audit,
+    /// The store failed.
+    #[error("the key store failed")]
+    Store,
+    /// Key material could not be made, opened or used.
+    #[error("the key material cannot be used")]
+    Custody,
+    /// A record in the store does not authenticate or cannot be read.
+    #[error("a record of the key store is damaged")]
+    Record,
+}

@@ -1,0 +1,163 @@
+//! One request on its way through the service: who asks, and what the record will say.
+
+use serde_json::{Map, Value};
+
+use super::Service;
+use crate::kms::api::types::EncryptionContext;
+use crate::kms::audit::Record;
+use crate::kms::audit::record::Subject;
+use crate::kms::authz::{
+    self, Asker, Authorized, Permission, Plain, Target, add_encryption, add_key, caller_context,
+};
+use crate::kms::caller::CallerContext;
+use crate::kms::error::KmsError;
+use crate::kms::key::Key;
+use crate::kms::policy::{Context, Policy};
+use crate::sync::Arc;
+
+/// A request under way.
+pub(super) struct Call<'a> {
+    service: &'a Service,
+    /// Who asks.
+    pub caller: &'a CallerContext,
+    /// `eventSource` of the record.
+    pub source: &'static str,
+    name: &'static str,
+    read_only: bool,
+    subject: Subject,
+    identity: Option<Vec<Arc<Policy>>>,
+}
+
+impl<'a> Call<'a> {
+    pub fn new(
+        service: &'a Service,
+        caller: &'a CallerContext,
+        name: &'static str,
+        read_only: bool,
+    ) -> Call<'a> {
+        let source = "kms.amazonaws.com";
+        let subject = Subject::default();
+        Call { service, caller, source, name, read_only, subject, identity: None }
+    }
+
+    /// A `requestParameters` member of the record.
+    pub fn parameter(&mut self, name: &str, value: impl Into<Value>) {
+        self.subject.parameters.insert(name.to_owned(), value.into());
+    }
+
+    /// An encryption context, shown under `name` unless it is empty.
+    pub fn encryption(&mut self, name: &str, pairs: &EncryptionContext) {
+        if !pairs.is_empty() {
+            let pairs: Map<String, Value> =
+                pairs.iter().map(|(k, v)| (k.clone(), v.as_str().into())).collect();
+            self.parameter(name, pairs);
+        }
+    }
+
+    /// An `additionalEventData` member of the record.
+    pub fn additional(&mut self, name: &str, value: impl Into<Value>) {
+        self.subject.additional.insert(name.to_owned(), value.into());
+    }
+
+    /// What the record shows as `responseElements`.
+    pub fn response(&mut self, value: Value) {
+        self.subject.response = Some(value);
+    }
+
+    /// A key or alias that the request is about.
+    pub fn resource(&mut self, arn: &str) {
+        if !self.subject.resources.iter().any(|known| known == arn) {
+            self.subject.resources.push(arn.to_owned());
+        }
+    }
+
+    /// The condition keys of this request, before those of its key.
+    pub fn context(&self) -> Context {
+        caller_context(self.caller, &self.service.region, self.service.now())
+    }
+
+    /// Decides `A` on a key.
+    pub fn may_on_key<A: Permission>(
+        &mut self,
+        key: &Arc<Key>,
+        alias: Option<&str>,
+        encryption: Option<&EncryptionContext>,
+        extend: impl FnOnce(&mut Context),
+    ) -> Result<Authorized<A>, KmsError> {
+        let mut context = self.context();
+        add_key(&mut context, key);
+        if let Some(alias) = alias {
+            context.one("kms:RequestAlias", alias);
+        }
+        if let Some(pairs) = encryption {
+            add_encryption(&mut context, pairs);
+            context.one("kms:EncryptionAlgorithm", "SYMMETRIC_DEFAULT");
+        }
+        extend(&mut context);
+        self.decide(key.clone(), &context, encryption)
+    }
+
+    /// Decides `A` on something that identity policies alone decide about.
+    pub fn may<A: Permission>(
+        &mut self,
+        resource: &str,
+        extend: impl FnOnce(&mut Context),
+    ) -> Result<Authorized<A, Plain>, KmsError> {
+        let mut context = self.context();
+        extend(&mut context);
+        let owner = self.service.account.clone();
+        self.decide(Plain { owner, resource: resource.to_owned() }, &context, None)
+    }
+
+    fn decide<A: Permission, T: Target>(
+        &mut self,
+        target: T,
+        context: &Context,
+        encryption: Option<&EncryptionContext>,
+    ) -> Result<Authorized<A, T>, KmsError> {
+        let identity = match self.identity.take() {
+            Some(known) => known,
+            None => self.service.identity_policies(&self.caller.principal)?,
+        };
+        let asker = Asker { caller: self.caller, identity: &identity };
+        let decision = authz::decide(asker, target, context, encryption);
+        self.identity = Some(identity);
+        decision
+    }
+
+    /// The same request for a second record.
+    pub fn clone_head(&self) -> Call<'a> {
+        Call {
+            service: self.service,
+            caller: self.caller,
+            source: self.source,
+            name: self.name,
+            read_only: self.read_only,
+            subject: Subject {
+                parameters: self.subject.parameters.clone(),
+                resources: self.subject.resources.clone(),
+                ..Subject::default()
+            },
+            identity: None,
+        }
+    }
+
+    /// The record of the request and its end.
+    pub fn into_record(self, failure: Option<&KmsError>) -> Record {
+        let mut subject = self.subject;
+        if failure.is_some() {
+            subject.response = None;
+        }
+        Record::call(
+            self.caller,
+            &self.service.account,
+            &self.service.region,
+            self.service.now(),
+            self.source,
+            self.name,
+            self.read_only,
+            subject,
+            failure,
+        )
+    }
+}

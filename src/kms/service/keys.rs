@@ -1,0 +1,326 @@
+//! The actions on keys as a whole.
+
+use serde_json::json;
+
+use super::call::Call;
+use super::defaults::default_key_policy;
+use super::lookup::{Named, Naming};
+use super::pages::cut;
+use super::{Done, Service};
+use crate::kms::api::types::{KeyManager, KeySpec, KeyState, KeyUsage, Origin, Timestamp};
+use crate::kms::api::{
+    CancelKeyDeletionReply, CreateKeyReply, CreateKeyRequest, DescribeKeyReply, DescribeKeyRequest,
+    KeyIdRequest, KeyListEntry, ListKeysReply, ListKeysRequest, Nothing, Reply,
+    ScheduleKeyDeletionReply, ScheduleKeyDeletionRequest, Tag, UpdateKeyDescriptionRequest,
+};
+use crate::kms::authz::{Authorized, Permission, Plain, may};
+use crate::kms::error::{InternalFault, KmsError, Quota, TagFault, UnsupportedFault, Violation};
+use crate::kms::id::{KeyId, KeyVersion, key_arn};
+use crate::kms::key::{Gate, Key};
+use crate::kms::policy::{Policy, key_policy};
+use crate::kms::store::{Change, KeyRecord, VersionRecord};
+use crate::sync::Arc;
+
+/// Keys per account.
+const MAX_KEYS: u32 = 100_000;
+/// Labels per key.
+const MAX_TAGS: usize = 50;
+const SECONDS_PER_DAY: i64 = 86_400;
+
+impl Service {
+    pub(super) fn create_key(
+        &self,
+        call: &mut Call<'_>,
+        r: &CreateKeyRequest,
+    ) -> Result<Done<Reply>, KmsError> {
+        let (spec, usage) = (r.spec()?, r.usage()?);
+        let origin = r.origin.unwrap_or(Origin::AwsKms);
+        call.parameter("keySpec", spec.as_str());
+        call.parameter("keyUsage", usage.as_str());
+        call.parameter("origin", origin.as_str());
+        call.parameter("description", r.description.as_deref().unwrap_or(""));
+        call.parameter("bypassPolicyLockoutSafetyCheck", r.bypass_policy_lockout_safety_check);
+        let ok = call.may::<may::CreateKey>("*", |context| {
+            let bool_text = |b: bool| if b { "true" } else { "false" };
+            context.one("kms:KeySpec", spec.as_str());
+            context.one("kms:KeyUsage", usage.as_str());
+            context.one("kms:KeyOrigin", origin.as_str());
+            context.one("kms:MultiRegion", bool_text(r.multi_region));
+            let bypass = bool_text(r.bypass_policy_lockout_safety_check);
+            context.one("kms:BypassPolicyLockoutSafetyCheck", bypass);
+            for tag in &r.tags {
+                context.one(&format!("aws:RequestTag/{}", tag.tag_key), &tag.tag_value);
+            }
+            if !r.tags.is_empty() {
+                context.many("aws:TagKeys", r.tags.iter().map(|t| t.tag_key.clone()).collect());
+            }
+        })?;
+        if !r.tags.is_empty() {
+            let _tag_ok = call.may::<may::TagResource>("*", |_| {})?;
+        }
+        possible(r, spec, usage, origin)?;
+        let tags = tags(&r.tags)?;
+        let text = match &r.policy {
+            Some(text) => text.clone(),
+            None => default_key_policy(&self.account),
+        };
+        let policy = self.compile(&text)?;
+        if self.store.key_count(&self.account)? >= u64::from(MAX_KEYS) {
+            return Err(KmsError::LimitExceeded { what: Quota::Keys, max: MAX_KEYS });
+        }
+        let draft = KeyRecord {
+            id: KeyId::random(),
+            account: self.account.clone(),
+            description: r.description.clone().unwrap_or_default(),
+            spec,
+            usage,
+            origin,
+            manager: KeyManager::Customer,
+            state: KeyState::Enabled,
+            created: self.now().0,
+            deletion: None,
+            policy: text,
+            tags,
+            current: KeyVersion::FIRST,
+        };
+        let (key, changes) = self.make_key(ok, draft, policy)?;
+        if !r.bypass_policy_lockout_safety_check {
+            self.stays_open(call, &key)?;
+        }
+        call.resource(&key.arn);
+        call.response(json!({"keyMetadata": {"keyId": key.id().to_string(), "arn": key.arn}}));
+        let key_metadata = key.metadata();
+        Done::change(Reply::CreateKey(CreateKeyReply { key_metadata }), changes)
+    }
+
+    pub(super) fn describe_key(
+        &self,
+        call: &mut Call<'_>,
+        r: &DescribeKeyRequest,
+    ) -> Result<Done<Reply>, KmsError> {
+        call.parameter("keyId", r.key_id.as_str());
+        let Named { key, alias } =
+            self.named(&call.caller.principal, &r.key_id, Naming::KeyOrAlias)?;
+        call.resource(&key.arn);
+        let ok = call.may_on_key::<may::DescribeKey>(&key, alias.as_deref(), None, |_| {})?;
+        let key_metadata = ok.into_target().metadata();
+        Done::read(Reply::DescribeKey(DescribeKeyReply { key_metadata }))
+    }
+
+    pub(super) fn list_keys(
+        &self,
+        call: &mut Call<'_>,
+        r: &ListKeysRequest,
+    ) -> Result<Done<Reply>, KmsError> {
+        let _ok: Authorized<may::ListKeys, Plain> = call.may("*", |_| {})?;
+        let after = self.after_marker("keys", r.marker.as_deref())?;
+        let after = after.map(|id| id.parse().map_err(|_| KmsError::InvalidMarker)).transpose()?;
+        let page = r.page()?;
+        let mut ids = match call.caller.principal.account() {
+            Some(account) if account != &self.account => Vec::new(),
+            _ => self.store.keys(&self.account, after, page.saturating_add(1))?,
+        };
+        let truncated = cut(&mut ids, page);
+        let next_marker =
+            ids.last().filter(|_| truncated).map(|id| self.marker("keys", &id.to_string()));
+        let keys = ids.into_iter().map(|id| KeyListEntry {
+            key_id: id.to_string(),
+            key_arn: key_arn(&self.region, &self.account, id),
+        });
+        let keys = keys.collect();
+        Done::read(Reply::ListKeys(ListKeysReply { keys, next_marker, truncated }))
+    }
+
+    pub(super) fn enable_key(
+        &self,
+        call: &mut Call<'_>,
+        r: &KeyIdRequest,
+    ) -> Result<Done<Reply>, KmsError> {
+        let ok = self.managing::<may::EnableKey>(call, &r.key_id, Gate::Toggle)?;
+        let changes = changed(&ok, |record| record.state = KeyState::Enabled);
+        Done::change(Reply::EnableKey(Nothing), changes)
+    }
+
+    pub(super) fn disable_key(
+        &self,
+        call: &mut Call<'_>,
+        r: &KeyIdRequest,
+    ) -> Result<Done<Reply>, KmsError> {
+        let ok = self.managing::<may::DisableKey>(call, &r.key_id, Gate::Toggle)?;
+        let changes = changed(&ok, |record| record.state = KeyState::Disabled);
+        Done::change(Reply::DisableKey(Nothing), changes)
+    }
+
+    pub(super) fn update_key_description(
+        &self,
+        call: &mut Call<'_>,
+        r: &UpdateKeyDescriptionRequest,
+    ) -> Result<Done<Reply>, KmsError> {
+        call.parameter("description", r.description.as_str());
+        let ok = self.managing::<may::UpdateKeyDescription>(call, &r.key_id, Gate::Annotate)?;
+        let changes = changed(&ok, |record| record.description.clone_from(&r.description));
+        Done::change(Reply::UpdateKeyDescription(Nothing), changes)
+    }
+
+    pub(super) fn schedule_key_deletion(
+        &self,
+        call: &mut Call<'_>,
+        r: &ScheduleKeyDeletionRequest,
+    ) -> Result<Done<Reply>, KmsError> {
+        let days = i32::try_from(r.days()?).map_err(|_| InternalFault::Record)?;
+        call.parameter("pendingWindowInDays", days);
+        call.parameter("keyId", r.key_id.as_str());
+        let Named { key, .. } = self.named(&call.caller.principal, &r.key_id, Naming::KeyOnly)?;
+        call.resource(&key.arn);
+        let ok = call.may_on_key::<may::ScheduleKeyDeletion>(&key, None, None, |context| {
+            context.one("kms:ScheduleKeyDeletionPendingWindowInDays", &days.to_string());
+        })?;
+        unmanaged(&key)?;
+        key.admits(Gate::Schedule)?;
+        let at = self.now().plus_seconds(i64::from(days) * SECONDS_PER_DAY);
+        let changes = changed(&ok, |record| {
+            record.state = KeyState::PendingDeletion;
+            record.deletion = Some(at.0);
+        });
+        let reply = ScheduleKeyDeletionReply {
+            key_id: key.arn.clone(),
+            deletion_date: Timestamp(at),
+            key_state: KeyState::PendingDeletion,
+            pending_window_in_days: days,
+        };
+        Done::change(Reply::ScheduleKeyDeletion(reply), changes)
+    }
+
+    pub(super) fn cancel_key_deletion(
+        &self,
+        call: &mut Call<'_>,
+        r: &KeyIdRequest,
+    ) -> Result<Done<Reply>, KmsError> {
+        let ok = self.managing::<may::CancelKeyDeletion>(call, &r.key_id, Gate::Cancel)?;
+        let changes = changed(&ok, |record| {
+            record.state = KeyState::Disabled;
+            record.deletion = None;
+        });
+        let key_id = ok.target().arn.clone();
+        Done::change(Reply::CancelKeyDeletion(CancelKeyDeletionReply { key_id }), changes)
+    }
+
+    /// Makes a key and its first version; nothing is stored yet.
+    pub(super) fn make_key(
+        &self,
+        _ok: Authorized<may::CreateKey, Plain>,
+        record: KeyRecord,
+        policy: Policy,
+    ) -> Result<(Arc<Key>, Vec<Change>), KmsError> {
+        self.new_key(record, policy)
+    }
+
+    pub(super) fn new_key(
+        &self,
+        record: KeyRecord,
+        policy: Policy,
+    ) -> Result<(Arc<Key>, Vec<Change>), KmsError> {
+        let made = self.custody.create(record.id, record.current)?;
+        let version = VersionRecord {
+            key: record.id,
+            version: record.current,
+            created: record.created,
+            material_id: made.id,
+            sealed: made.sealed,
+        };
+        let changes = vec![Change::PutKey(record.clone()), Change::PutVersion(version.clone())];
+        let key = Key::new(&self.region, record, policy, vec![version], Vec::new());
+        Ok((Arc::new(key), changes))
+    }
+
+    /// The common start of the actions that manage one key.
+    pub(super) fn managing<A: Permission>(
+        &self,
+        call: &mut Call<'_>,
+        key_id: &str,
+        gate: Gate,
+    ) -> Result<Authorized<A>, KmsError> {
+        call.parameter("keyId", key_id);
+        let Named { key, .. } = self.named(&call.caller.principal, key_id, Naming::KeyOnly)?;
+        call.resource(&key.arn);
+        let ok = call.may_on_key::<A>(&key, None, None, |_| {})?;
+        unmanaged(&key)?;
+        key.admits(gate)?;
+        Ok(ok)
+    }
+
+    /// Compiles a key policy that is to be put.
+    pub(super) fn compile(&self, text: &str) -> Result<Policy, KmsError> {
+        use crate::kms::policy::parse::MAX_BYTES;
+        if text.len() > MAX_BYTES {
+            let max = u32::try_from(MAX_BYTES).unwrap_or(u32::MAX);
+            return Err(KmsError::LimitExceeded { what: Quota::PolicySize, max });
+        }
+        Ok(key_policy(text)?)
+    }
+}
+
+/// The record of an authorized key with a change made to it.
+pub(super) fn changed<A: Permission>(
+    ok: &Authorized<A>,
+    change: impl FnOnce(&mut KeyRecord),
+) -> Vec<Change> {
+    let mut record = ok.target().record.clone();
+    change(&mut record);
+    if record == ok.target().record { Vec::new() } else { vec![Change::PutKey(record)] }
+}
+
+/// Whether the key is the customer's to change.
+pub(super) fn unmanaged(key: &Key) -> Result<(), KmsError> {
+    match key.record.manager {
+        KeyManager::Customer => Ok(()),
+        KeyManager::Aws => {
+            let what = UnsupportedFault::ManagedKey(key.arn.clone());
+            Err(KmsError::Unsupported { what })
+        }
+    }
+}
+
+/// Whether a key of that kind can be made here.
+fn possible(
+    r: &CreateKeyRequest,
+    spec: KeySpec,
+    usage: KeyUsage,
+    origin: Origin,
+) -> Result<(), KmsError> {
+    let unsupported = |what| Err(KmsError::Unsupported { what });
+    if spec == KeySpec::SymmetricDefault && usage != KeyUsage::EncryptDecrypt {
+        let usage = usage.to_string();
+        return Err(Violation::UsageForSpec { usage, spec }.into());
+    }
+    if spec != KeySpec::SymmetricDefault {
+        return unsupported(UnsupportedFault::Spec(spec));
+    }
+    if origin != Origin::AwsKms {
+        return unsupported(UnsupportedFault::Origin(origin.to_string()));
+    }
+    if r.multi_region {
+        return unsupported(UnsupportedFault::MultiRegion);
+    }
+    if r.custom_key_store_id.is_some() {
+        return unsupported(UnsupportedFault::CustomKeyStore);
+    }
+    Ok(())
+}
+
+fn tags(tags: &[Tag]) -> Result<Vec<(String, String)>, KmsError> {
+    if tags.len() > MAX_TAGS {
+        return Err(KmsError::Tag(TagFault::TooMany));
+    }
+    let mut seen: Vec<(String, String)> = Vec::new();
+    for tag in tags {
+        if tag.tag_key.to_lowercase().starts_with("aws:") {
+            return Err(KmsError::Tag(TagFault::Reserved));
+        }
+        if seen.iter().any(|(key, _)| *key == tag.tag_key) {
+            return Err(KmsError::Tag(TagFault::Duplicate));
+        }
+        seen.push((tag.tag_key.clone(), tag.tag_value.clone()));
+    }
+    Ok(seen)
+}

@@ -1,0 +1,110 @@
+//! What the service does by itself: the managed key, deletions that are due, the end.
+
+use serde_json::{Map, Value};
+
+use super::defaults::{MANAGED_ALIAS, managed_key_policy};
+use super::{META_AUDIT, Service};
+use crate::kms::api::types::{KeyManager, KeySpec, KeyState, KeyUsage, Origin};
+use crate::kms::audit::Record;
+use crate::kms::error::{InternalFault, KmsError};
+use crate::kms::id::{KeyId, KeyVersion, key_arn};
+use crate::kms::store::{AliasRecord, Change, KeyRecord};
+
+impl Service {
+    /// The key behind `alias/aws/kmsfs`, made now if it is not there yet. It serves everybody of
+    /// the account through the filesystem, and nobody may change it.
+    pub fn managed_key(&self) -> Result<KeyId, KmsError> {
+        let _writer = self.writer.lock();
+        if let Some(alias) = self.store.alias(&self.account, MANAGED_ALIAS)? {
+            return Ok(alias.key);
+        }
+        let text = managed_key_policy(&self.account, &self.region);
+        let policy = self.compile(&text)?;
+        let now = self.now().0;
+        let record = KeyRecord {
+            id: KeyId::random(),
+            account: self.account.clone(),
+            description: "Default key of the filesystem when no other key is named".into(),
+            spec: KeySpec::SymmetricDefault,
+            usage: KeyUsage::EncryptDecrypt,
+            origin: Origin::AwsKms,
+            manager: KeyManager::Aws,
+            state: KeyState::Enabled,
+            created: now,
+            deletion: None,
+            policy: text,
+            tags: Vec::new(),
+            current: KeyVersion::FIRST,
+        };
+        let id = record.id;
+        let (_, mut changes) = self.new_key(record, policy)?;
+        changes.push(Change::PutAlias(AliasRecord {
+            account: self.account.clone(),
+            name: MANAGED_ALIAS.to_owned(),
+            key: id,
+            created: now,
+            updated: now,
+        }));
+        self.event("CreateKey", id, Map::new())?;
+        self.commit(changes)?;
+        Ok(id)
+    }
+
+    /// Deletes, for good, the keys whose waiting time is over. To be called every minute or so;
+    /// such keys are out of reach at once even if it is not. Returns how many went.
+    ///
+    /// # Crash
+    /// A stop between record and deletion leaves the key to the next call.
+    pub fn delete_due(&self) -> Result<usize, KmsError> {
+        let _writer = self.writer.lock();
+        let due = self.store.keys_due(self.now())?;
+        for id in &due {
+            self.event("DeleteKey", *id, Map::new())?;
+        }
+        if !due.is_empty() {
+            self.commit(due.iter().map(|id| Change::DeleteKey(*id)).collect())?;
+        }
+        Ok(due.len())
+    }
+
+    /// Writes down where the audit trail ends, so that a trail cut while the service is away is
+    /// noticed. To be called last.
+    pub fn close(&self) -> Result<(), KmsError> {
+        let _writer = self.writer.lock();
+        let position = self.trail.position().to_bytes();
+        self.store.commit(&[Change::PutMeta(META_AUDIT, position)])?;
+        Ok(())
+    }
+
+    /// Records the start and what was found wrong with the audit trail: bytes of a torn last
+    /// line, and, if lines were removed from its end, the last one that is there and the last
+    /// one that was.
+    pub fn report_start(&self, torn: u64, cut: Option<(u64, u64)>) -> Result<(), KmsError> {
+        let mut extra = Map::new();
+        if torn > 0 {
+            extra.insert("tornBytesCutOff".into(), torn.into());
+        }
+        if let Some((end, written)) = cut {
+            extra.insert("trailEndedAt".into(), end.into());
+            extra.insert("trailWasWrittenUpTo".into(), written.into());
+        }
+        let record = Record::service_event(
+            &self.account,
+            &self.region,
+            self.now(),
+            "StartKeyService",
+            Map::new(),
+            extra,
+        );
+        self.trail.record(&[record]).map_err(|_| InternalFault::Audit.into())
+    }
+
+    fn event(&self, name: &str, key: KeyId, extra: Map<String, Value>) -> Result<(), KmsError> {
+        let mut details = Map::new();
+        let arn = key_arn(&self.region, &self.account, key);
+        details.insert("keyId".into(), arn.into());
+        let record =
+            Record::service_event(&self.account, &self.region, self.now(), name, details, extra);
+        self.trail.record(&[record]).map_err(|_| InternalFault::Audit.into())
+    }
+}

@@ -1,0 +1,173 @@
+//! From what a caller names to the thing itself, once per request, through a cache.
+
+use dashmap::DashMap;
+
+use super::Service;
+use crate::kms::api::types::KeyState;
+use crate::kms::caller::Principal;
+use crate::kms::error::{InternalFault, KmsError};
+use crate::kms::id::{AccountId, KeyId, alias_arn, key_arn};
+use crate::kms::key::Key;
+use crate::kms::policy::{Policy, identity_policy, key_policy};
+use crate::sync::Arc;
+
+/// Most entries of each kind; beyond it the cache starts afresh.
+const CACHE_MAX: usize = 16_384;
+
+/// Records and compiled policies, as of the last commit.
+#[derive(Default)]
+pub(super) struct Cache {
+    keys: DashMap<KeyId, Arc<Key>>,
+    aliases: DashMap<(AccountId, String), KeyId>,
+    identity: DashMap<String, Vec<Arc<Policy>>>,
+}
+
+impl Cache {
+    pub fn clear(&self) {
+        self.keys.clear();
+        self.aliases.clear();
+        self.identity.clear();
+    }
+}
+
+/// A key, and the alias that it was named by.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub key: Arc<Key>,
+    pub alias: Option<String>,
+}
+
+/// Whether an operation takes aliases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Naming {
+    /// Cryptographic operations and DescribeKey.
+    KeyOrAlias,
+    /// All others.
+    KeyOnly,
+}
+
+impl Service {
+    /// The key that `text` names for `caller`.
+    pub(super) fn named(
+        &self,
+        caller: &Principal,
+        text: &str,
+        naming: Naming,
+    ) -> Result<Named, KmsError> {
+        let home = caller.account().unwrap_or(&self.account);
+        let (account, resource) = match text.strip_prefix("arn:") {
+            Some(_) => self.split_arn(text)?,
+            None => (home.clone(), text),
+        };
+        if resource.starts_with("alias/") {
+            if naming == Naming::KeyOnly {
+                return Err(KmsError::BadKeyId { id: text.to_owned() });
+            }
+            let id = self.alias_target(&account, resource)?.ok_or_else(|| {
+                KmsError::NoSuchAlias { arn: alias_arn(&self.region, &account, resource) }
+            })?;
+            let missing =
+                || KmsError::NoSuchAlias { arn: alias_arn(&self.region, &account, resource) };
+            let key = self.key(id)?.ok_or_else(missing)?;
+            return Ok(Named { key, alias: Some(resource.to_owned()) });
+        }
+        let digits = match text.strip_prefix("arn:") {
+            Some(_) => resource
+                .strip_prefix("key/")
+                .ok_or_else(|| KmsError::InvalidArn { arn: text.to_owned() })?,
+            None => resource,
+        };
+        let id: KeyId = digits.parse().map_err(|_| KmsError::BadKeyId { id: digits.to_owned() })?;
+        let key = self
+            .key(id)?
+            .filter(|key| key.record.account == account)
+            .ok_or_else(|| KmsError::NoSuchKey { arn: key_arn(&self.region, &account, id) })?;
+        Ok(Named { key, alias: None })
+    }
+
+    /// The key of that id. A key whose deletion is due is not there any more.
+    pub(super) fn key(&self, id: KeyId) -> Result<Option<Arc<Key>>, KmsError> {
+        let cached = self.cache.keys.get(&id).map(|entry| entry.value().clone());
+        let key = match cached {
+            Some(key) => Some(key),
+            None => self.load_key(id)?,
+        };
+        let now = self.now().0;
+        Ok(key.filter(|key| {
+            key.record.state != KeyState::PendingDeletion
+                || key.record.deletion.is_none_or(|at| at > now)
+        }))
+    }
+
+    fn load_key(&self, id: KeyId) -> Result<Option<Arc<Key>>, KmsError> {
+        let _loading = self.loading.read();
+        let Some(record) = self.store.key(id)? else { return Ok(None) };
+        let versions = self.store.versions(id)?;
+        // One more than a key may have: a condition on aliases then fails, as AWS has it.
+        let aliases = self.store.aliases(&record.account, Some(id), None, 51)?;
+        let aliases = aliases.into_iter().map(|alias| alias.name).collect();
+        // It was accepted when it was put: what does not parse now was damaged since.
+        let policy = key_policy(&record.policy).map_err(|_| InternalFault::Record)?;
+        let key = Arc::new(Key::new(&self.region, record, policy, versions, aliases));
+        if self.cache.keys.len() >= CACHE_MAX {
+            self.cache.keys.clear();
+        }
+        self.cache.keys.insert(id, key.clone());
+        Ok(Some(key))
+    }
+
+    fn alias_target(&self, account: &AccountId, name: &str) -> Result<Option<KeyId>, KmsError> {
+        let place = (account.clone(), name.to_owned());
+        if let Some(id) = self.cache.aliases.get(&place) {
+            return Ok(Some(*id));
+        }
+        let _loading = self.loading.read();
+        let Some(alias) = self.store.alias(account, name)? else { return Ok(None) };
+        if self.cache.aliases.len() >= CACHE_MAX {
+            self.cache.aliases.clear();
+        }
+        self.cache.aliases.insert(place, alias.key);
+        Ok(Some(alias.key))
+    }
+
+    /// The identity policies of a principal, compiled.
+    pub(super) fn identity_policies(
+        &self,
+        principal: &Principal,
+    ) -> Result<Vec<Arc<Policy>>, KmsError> {
+        let Principal::User { account, name } = principal else { return Ok(Vec::new()) };
+        let arn = principal.to_string();
+        if let Some(known) = self.cache.identity.get(&arn) {
+            return Ok(known.clone());
+        }
+        let _loading = self.loading.read();
+        let mut policies = Vec::new();
+        if self.administrators.contains(&arn) {
+            policies.push(self.administration.clone());
+        }
+        if let Some(user) = self.store.user(account, name)? {
+            for (_, document) in &user.policies {
+                let policy = identity_policy(document).map_err(|_| InternalFault::Record)?;
+                policies.push(Arc::new(policy));
+            }
+        }
+        if self.cache.identity.len() >= CACHE_MAX {
+            self.cache.identity.clear();
+        }
+        self.cache.identity.insert(arn, policies.clone());
+        Ok(policies)
+    }
+
+    /// Account and resource of an ARN of this service and Region.
+    fn split_arn<'t>(&self, text: &'t str) -> Result<(AccountId, &'t str), KmsError> {
+        let invalid = || KmsError::InvalidArn { arn: text.to_owned() };
+        let parts: Vec<&str> = text.splitn(6, ':').collect();
+        let ["arn", "aws", "kms", region, account, resource] = parts.as_slice() else {
+            return Err(invalid());
+        };
+        if *region != self.region.as_str() {
+            return Err(KmsError::OtherRegion { region: (*region).to_owned() });
+        }
+        Ok((account.parse().map_err(|_| invalid())?, resource))
+    }
+}

@@ -1,0 +1,269 @@
+//! The service: one front for every request, and the calls that a filesystem makes in bulk.
+//!
+//! Every call goes the same way: validate, find the key once, decide, execute, record, and only
+//! then (the record being durable) change the store and answer. The parts lie in one file per
+//! group of actions; each executing method takes the [`super::authz::Authorized`] of its action.
+//!
+//! # Locks
+//! `writer` is held by a changing call from its first look at the store to its commit, so that
+//! checks and changes are one. `loading` is held shared while a record goes from the store to
+//! the cache and exclusively while a commit empties the cache, so that no old record is left
+//! there. `writer` comes before `loading`; neither is held while waiting for an epoch.
+
+mod aliases;
+mod bulk;
+mod call;
+mod crypto;
+mod defaults;
+mod keys;
+mod lifetime;
+mod lookup;
+mod pages;
+mod policies;
+#[cfg(test)]
+mod tests;
+mod users;
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::api::{IamReply, IamRequest, Reply, Request};
+use super::audit::Trail;
+use super::caller::CallerContext;
+use super::custody::{Custody, CustodyError};
+use super::error::{InternalFault, KmsError};
+use super::id::{AccountId, Region};
+use super::policy::{Policy, identity_policy};
+use super::store::{Change, Store, StoreError};
+use crate::clock::{Clock, Millis};
+use crate::secret::Secret;
+use crate::sync::{Arc, Condvar, Mutex, RwLock};
+
+use call::Call;
+use lookup::Cache;
+
+pub use bulk::{FreshDataKey, FreshFor, Rewrapped, Wrapped};
+pub use defaults::{MANAGED_ALIAS, default_key_policy, managed_key_policy};
+pub use users::AccessKey;
+
+/// Name of the stored value that remembers how far the audit trail has come.
+pub const META_AUDIT: &str = "audit";
+
+/// The key service of one account and Region. Shared behind an `Arc`; every method may be
+/// called from any thread and may block for a disk flush.
+pub struct Service {
+    account: AccountId,
+    region: Region,
+    administrators: HashSet<String>,
+    administration: Arc<Policy>,
+    store: Box<dyn Store>,
+    custody: Box<dyn Custody>,
+    trail: Trail,
+    clock: Box<dyn Clock>,
+    marker_key: Secret<[u8; 32]>,
+    cache: Cache,
+    loading: RwLock<()>,
+    writer: Mutex<()>,
+    epoch: AtomicU64,
+    epoch_lock: Mutex<()>,
+    epoch_moved: Condvar,
+}
+
+/// What a service is made of.
+pub struct Parts {
+    /// The account served.
+    pub account: AccountId,
+    /// The Region served.
+    pub region: Region,
+    /// ARNs of the users who may do everything that key policies leave to identity policies.
+    pub administrators: Vec<String>,
+    /// Where the records are.
+    pub store: Box<dyn Store>,
+    /// Where the material is.
+    pub custody: Box<dyn Custody>,
+    /// Where the audit records go.
+    pub trail: Trail,
+    /// The time.
+    pub clock: Box<dyn Clock>,
+    /// Authenticates page markers.
+    pub marker_key: Secret<[u8; 32]>,
+}
+
+/// What a call comes to before it is recorded.
+#[derive(Debug)]
+struct Done<R> {
+    reply: R,
+    changes: Vec<Change>,
+}
+
+impl<R> Done<R> {
+    fn read(reply: R) -> Result<Done<R>, KmsError> {
+        Ok(Done { reply, changes: Vec::new() })
+    }
+
+    fn change(reply: R, changes: Vec<Change>) -> Result<Done<R>, KmsError> {
+        Ok(Done { reply, changes })
+    }
+}
+
+impl Service {
+    /// Puts the parts together. Moves the epoch, so that decisions of before a restart are void
+    /// (the configuration may have changed meanwhile).
+    pub fn new(parts: Parts) -> Result<Service, KmsError> {
+        let administration = identity_policy(defaults::ADMINISTRATION)?;
+        let position = parts.trail.position().to_bytes();
+        let epoch = parts.store.commit(&[Change::PutMeta(META_AUDIT, position)])?;
+        Ok(Service {
+            account: parts.account,
+            region: parts.region,
+            administrators: parts.administrators.into_iter().collect(),
+            administration: Arc::new(administration),
+            store: parts.store,
+            custody: parts.custody,
+            trail: parts.trail,
+            clock: parts.clock,
+            marker_key: parts.marker_key,
+            cache: Cache::default(),
+            loading: RwLock::new(()),
+            writer: Mutex::new(()),
+            epoch: AtomicU64::new(epoch),
+            epoch_lock: Mutex::new(()),
+            epoch_moved: Condvar::new(),
+        })
+    }
+
+    /// The account served.
+    pub fn account(&self) -> &AccountId {
+        &self.account
+    }
+
+    /// The Region served.
+    pub fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// Validates, resolves the key once, decides, executes, records. The reply (or refusal) is
+    /// given only after its audit record is durable.
+    ///
+    /// # Crash
+    /// A stop after the record and before the change leaves a record of something that did not
+    /// happen, never the other way round.
+    pub fn handle(&self, caller: &CallerContext, request: Request) -> Result<Reply, KmsError> {
+        let action = request.action();
+        let _writer = (!action.read_only()).then(|| self.writer.lock());
+        let mut call = Call::new(self, caller, action.name(), action.read_only());
+        let outcome = request.validate().and_then(|()| self.dispatch(&mut call, request));
+        self.finish(call, outcome)
+    }
+
+    /// Administration of users; decided by the caller's identity policies.
+    pub fn handle_iam(
+        &self,
+        caller: &CallerContext,
+        request: IamRequest,
+    ) -> Result<IamReply, KmsError> {
+        let (name, read_only) = users::name_of(&request);
+        let _writer = (!read_only).then(|| self.writer.lock());
+        let mut call = Call::new(self, caller, name, read_only);
+        call.source = "iam.amazonaws.com";
+        let outcome = self.administer(&mut call, request);
+        self.finish(call, outcome)
+    }
+
+    /// A number that moves whenever a policy, an alias, a user or a key's state has changed, and
+    /// at every start.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Waits until the epoch is another than `seen`, or for `timeout`. Returns the epoch.
+    pub fn wait_epoch(&self, seen: u64, timeout: Duration) -> u64 {
+        let mut guard = self.epoch_lock.lock();
+        self.epoch_moved.wait_while_for(&mut guard, |()| self.epoch() == seen, timeout);
+        self.epoch()
+    }
+
+    fn dispatch(&self, call: &mut Call<'_>, request: Request) -> Result<Done<Reply>, KmsError> {
+        match request {
+            Request::CancelKeyDeletion(r) => self.cancel_key_deletion(call, &r),
+            Request::CreateAlias(r) => self.create_alias(call, &r),
+            Request::CreateKey(r) => self.create_key(call, &r),
+            Request::Decrypt(r) => self.decrypt(call, &r),
+            Request::DeleteAlias(r) => self.delete_alias(call, &r),
+            Request::DescribeKey(r) => self.describe_key(call, &r),
+            Request::DisableKey(r) => self.disable_key(call, &r),
+            Request::EnableKey(r) => self.enable_key(call, &r),
+            Request::Encrypt(r) => self.encrypt(call, &r),
+            Request::GenerateDataKey(r) => self.generate_data_key(call, &r),
+            Request::GenerateDataKeyWithoutPlaintext(r) => self.generate_sealed_key(call, &r),
+            Request::GenerateRandom(r) => self.generate_random(call, &r),
+            Request::GetKeyPolicy(r) => self.get_key_policy(call, &r),
+            Request::ListAliases(r) => self.list_aliases(call, &r),
+            Request::ListKeyPolicies(r) => self.list_key_policies(call, &r),
+            Request::ListKeys(r) => self.list_keys(call, &r),
+            Request::PutKeyPolicy(r) => self.put_key_policy(call, &r),
+            Request::ReEncrypt(r) => self.re_encrypt(call, &r),
+            Request::ScheduleKeyDeletion(r) => self.schedule_key_deletion(call, &r),
+            Request::UpdateAlias(r) => self.update_alias(call, &r),
+            Request::UpdateKeyDescription(r) => self.update_key_description(call, &r),
+        }
+    }
+
+    /// Records the outcome, then makes its changes, then gives it.
+    fn finish<R>(&self, call: Call<'_>, outcome: Result<Done<R>, KmsError>) -> Result<R, KmsError> {
+        let again = call.clone_head();
+        let record = call.into_record(outcome.as_ref().err());
+        self.trail.record(&[record]).map_err(|_| {
+            tracing::error!("the audit trail cannot be written: a request was refused");
+            KmsError::from(InternalFault::Audit)
+        })?;
+        let done = outcome?;
+        if done.changes.is_empty() {
+            return Ok(done.reply);
+        }
+        if let Err(error) = self.commit(done.changes) {
+            // The record said that it would happen; say that it did not.
+            let record = again.into_record(Some(&error));
+            if self.trail.record(&[record]).is_err() {
+                tracing::error!("neither the key store nor the audit trail can be written");
+            }
+            return Err(error);
+        }
+        Ok(done.reply)
+    }
+
+    /// Makes changes durable, forgets what was cached of before, and moves the epoch.
+    fn commit(&self, mut changes: Vec<Change>) -> Result<(), KmsError> {
+        changes.push(Change::PutMeta(META_AUDIT, self.trail.position().to_bytes()));
+        let generation = {
+            let _loading = self.loading.write();
+            let generation = self.store.commit(&changes);
+            self.cache.clear();
+            generation?
+        };
+        let _guard = self.epoch_lock.lock();
+        self.epoch.store(generation, Ordering::Release);
+        self.epoch_moved.notify_all();
+        Ok(())
+    }
+
+    fn now(&self) -> Millis {
+        self.clock.now()
+    }
+}
+
+impl From<StoreError> for KmsError {
+    fn from(error: StoreError) -> KmsError {
+        match error {
+            StoreError::Io => InternalFault::Store.into(),
+            StoreError::Damaged => InternalFault::Record.into(),
+        }
+    }
+}
+
+impl From<CustodyError> for KmsError {
+    fn from(_: CustodyError) -> KmsError {
+        InternalFault::Custody.into()
+    }
+}

@@ -1,0 +1,344 @@
+//! Each action over the wire's own types.
+
+use serde_json::{Value, json};
+
+use super::{World, error_name};
+use crate::kms::api::{Action, types::KeyState};
+
+/// For every action a body that succeeds for the administrator on a fresh key `K` that has the
+/// alias `alias/a`.
+fn good(action: Action, key: &str, blob: &str) -> Value {
+    match action {
+        Action::CancelKeyDeletion
+        | Action::DescribeKey
+        | Action::DisableKey
+        | Action::EnableKey
+        | Action::GetKeyPolicy
+        | Action::ListKeyPolicies
+        | Action::ScheduleKeyDeletion => json!({"KeyId": key}),
+        Action::CreateAlias => json!({"AliasName": "alias/new", "TargetKeyId": key}),
+        Action::UpdateAlias => json!({"AliasName": "alias/a", "TargetKeyId": key}),
+        Action::DeleteAlias => json!({"AliasName": "alias/a"}),
+        Action::CreateKey | Action::ListAliases | Action::ListKeys => json!({}),
+        Action::Encrypt => json!({"KeyId": key, "Plaintext": "aGVsbG8="}),
+        Action::Decrypt => json!({"CiphertextBlob": blob}),
+        Action::ReEncrypt => json!({"CiphertextBlob": blob, "DestinationKeyId": key}),
+        Action::GenerateDataKey | Action::GenerateDataKeyWithoutPlaintext => {
+            json!({"KeyId": key, "KeySpec": "AES_256"})
+        }
+        Action::GenerateRandom => json!({"NumberOfBytes": 8}),
+        Action::PutKeyPolicy => {
+            let policy = super::super::default_key_policy(&super::account());
+            json!({"KeyId": key, "Policy": policy})
+        }
+        Action::UpdateKeyDescription => json!({"KeyId": key, "Description": "new"}),
+    }
+}
+
+/// For every action a body that breaks a rule, and the exception.
+fn bad(action: Action, key: &str) -> (Value, &'static str) {
+    let validation = "ValidationException";
+    match action {
+        Action::CreateKey => (json!({"KeySpec": "AES"}), validation),
+        Action::CreateAlias | Action::UpdateAlias => {
+            (json!({"AliasName": "alias/a b", "TargetKeyId": key}), validation)
+        }
+        Action::DeleteAlias => (json!({"AliasName": "alias/aws/kmsfs"}), "NotAuthorizedException"),
+        Action::Encrypt => (json!({"KeyId": key, "Plaintext": ""}), validation),
+        Action::Decrypt => (json!({"CiphertextBlob": "AAAA"}), "InvalidCiphertextException"),
+        Action::ReEncrypt => (json!({"CiphertextBlob": "AAAA"}), validation),
+        Action::GenerateDataKey | Action::GenerateDataKeyWithoutPlaintext => {
+            (json!({"KeyId": key, "KeySpec": "AES_256", "NumberOfBytes": 32}), validation)
+        }
+        Action::GenerateRandom => (json!({}), validation),
+        Action::ListAliases | Action::ListKeys => {
+            (json!({"Marker": "x"}), "InvalidMarkerException")
+        }
+        Action::ListKeyPolicies => (json!({"KeyId": key, "Limit": 0}), validation),
+        Action::PutKeyPolicy => {
+            (json!({"KeyId": key, "Policy": "{}"}), "MalformedPolicyDocumentException")
+        }
+        Action::ScheduleKeyDeletion => {
+            (json!({"KeyId": key, "PendingWindowInDays": 6}), validation)
+        }
+        Action::GetKeyPolicy => (json!({"KeyId": key, "PolicyName": "mine"}), "NotFoundException"),
+        Action::UpdateKeyDescription => (json!({"KeyId": key}), validation),
+        Action::CancelKeyDeletion
+        | Action::DescribeKey
+        | Action::DisableKey
+        | Action::EnableKey => (json!({"KeyId": "not-a-key"}), "NotFoundException"),
+    }
+}
+
+struct Ready {
+    world: World,
+    key: String,
+    blob: String,
+}
+
+fn ready() -> Ready {
+    let world = World::new();
+    let key = world.key();
+    world.admin("CreateAlias", &json!({"AliasName": "alias/a", "TargetKeyId": key}));
+    let sealed = world.admin("Encrypt", &json!({"KeyId": key, "Plaintext": "aGVsbG8="}));
+    let blob = sealed["CiphertextBlob"].as_str().unwrap().to_owned();
+    Ready { world, key, blob }
+}
+
+impl Ready {
+    fn in_state(self, state: KeyState) -> Ready {
+        let id = self.key.parse().unwrap();
+        self.world.store.lock().keys.get_mut(&id).unwrap().state = state;
+        self.world.service.cache.clear();
+        self
+    }
+}
+
+#[test]
+fn the_administrator_may_do_everything() {
+    for action in Action::ALL {
+        let mut r = ready();
+        if *action == Action::CancelKeyDeletion {
+            r = r.in_state(KeyState::PendingDeletion);
+        }
+        let body = good(*action, &r.key, &r.blob);
+        let got = r.world.ask("admin", action.name(), &body);
+        assert!(got.is_ok(), "{}: {got:?}", action.name());
+        assert_eq!(r.world.last_record()["eventName"], action.name());
+        assert!(r.world.last_record().get("errorCode").is_none());
+    }
+}
+
+#[test]
+fn a_user_without_policy_may_do_nothing() {
+    for action in Action::ALL {
+        let r = ready();
+        let body = good(*action, &r.key, &r.blob);
+        let got = r.world.ask("user1", action.name(), &body);
+        assert_eq!(error_name(got), "AccessDeniedException", "{}", action.name());
+        assert_eq!(r.world.last_record()["errorCode"], "AccessDenied", "{}", action.name());
+    }
+}
+
+#[test]
+fn bad_input_has_its_exception() {
+    for action in Action::ALL {
+        let r = ready();
+        let (body, name) = bad(*action, &r.key);
+        let got = r.world.ask("admin", action.name(), &body);
+        assert_eq!(error_name(got), name, "{}", action.name());
+    }
+}
+
+/// AWS's table of key states, as far as these actions go. ok, or the exception.
+#[test]
+fn every_action_in_every_key_state() {
+    const D: &str = "DisabledException";
+    const I: &str = "KMSInvalidStateException";
+    let states = [
+        KeyState::Enabled,
+        KeyState::Disabled,
+        KeyState::PendingDeletion,
+        KeyState::PendingImport,
+        KeyState::Unavailable,
+    ];
+    for action in Action::ALL {
+        let row = match action {
+            Action::Encrypt
+            | Action::Decrypt
+            | Action::ReEncrypt
+            | Action::GenerateDataKey
+            | Action::GenerateDataKeyWithoutPlaintext => ["ok", D, I, I, I],
+            Action::CreateAlias
+            | Action::UpdateAlias
+            | Action::UpdateKeyDescription
+            | Action::ScheduleKeyDeletion => ["ok", "ok", I, "ok", "ok"],
+            Action::EnableKey | Action::DisableKey => ["ok", "ok", I, I, "ok"],
+            Action::CancelKeyDeletion => [I, I, "ok", I, I],
+            _ => ["ok"; 5],
+        };
+        for (state, cell) in states.into_iter().zip(row) {
+            let r = ready().in_state(state);
+            let body = good(*action, &r.key, &r.blob);
+            let got = r.world.ask("admin", action.name(), &body);
+            let got = got.map_or_else(|error| error.name(), |_| "ok");
+            assert_eq!(got, cell, "{} in {state}", action.name());
+        }
+    }
+}
+
+#[test]
+fn what_is_encrypted_decrypts_with_its_context_alone() {
+    let r = ready();
+    let context = json!({"a": "1", "b": "2"});
+    let sealed = r.world.admin(
+        "Encrypt",
+        &json!({"KeyId": "alias/a", "Plaintext": "aGVsbG8=", "EncryptionContext": context}),
+    );
+    assert_eq!(sealed["KeyId"], format!("arn:aws:kms:local-1:111122223333:key/{}", r.key));
+    let blob = &sealed["CiphertextBlob"];
+    let opened = r.world.admin(
+        "Decrypt",
+        &json!({"CiphertextBlob": blob, "EncryptionContext": {"b": "2", "a": "1"}}),
+    );
+    assert_eq!(opened["Plaintext"], "aGVsbG8=");
+    assert_eq!(opened["KeyMaterialId"].as_str().unwrap().len(), 64);
+    for other in [json!({}), json!({"a": "1"}), json!({"a": "1", "b": "3"})] {
+        let body = json!({"CiphertextBlob": blob, "EncryptionContext": other});
+        let error = r.world.ask("admin", "Decrypt", &body).unwrap_err();
+        assert_eq!((error.name(), error.message()), ("InvalidCiphertextException", None));
+    }
+}
+
+#[test]
+fn another_key_than_the_blobs_is_incorrect_and_an_unknown_one_tells_nothing() {
+    let r = ready();
+    let other = r.world.key();
+    let body = json!({"CiphertextBlob": r.blob, "KeyId": other});
+    assert_eq!(error_name(r.world.ask("admin", "Decrypt", &body)), "IncorrectKeyException");
+    let unknown = {
+        let id = r.key.parse().unwrap();
+        r.world.store.lock().keys.remove(&id);
+        r.world.service.cache.clear();
+        r.world.ask("admin", "Decrypt", &json!({"CiphertextBlob": r.blob})).unwrap_err()
+    };
+    let forbidden = ready();
+    let body = json!({"CiphertextBlob": forbidden.blob});
+    let forbidden = forbidden.world.ask("user1", "Decrypt", &body).unwrap_err();
+    assert_eq!(unknown.name(), forbidden.name());
+}
+
+#[test]
+fn re_encrypt_moves_to_another_key_and_context() {
+    let r = ready();
+    let to = r.world.key();
+    let moved = r.world.admin(
+        "ReEncrypt",
+        &json!({"CiphertextBlob": r.blob, "DestinationKeyId": to,
+                "DestinationEncryptionContext": {"x": "y"}}),
+    );
+    let body = json!({"CiphertextBlob": moved["CiphertextBlob"], "KeyId": to,
+                      "EncryptionContext": {"x": "y"}});
+    assert_eq!(r.world.admin("Decrypt", &body)["Plaintext"], "aGVsbG8=");
+}
+
+#[test]
+fn data_keys_have_the_length_asked_for_and_open() {
+    let r = ready();
+    for (asked, length) in [
+        (json!({"KeyId": r.key, "KeySpec": "AES_128"}), 24),
+        (json!({"KeyId": r.key, "NumberOfBytes": 1024}), 1368),
+    ] {
+        let made = r.world.admin("GenerateDataKey", &asked);
+        assert_eq!(made["Plaintext"].as_str().unwrap().len(), length);
+        let opened = r.world.admin("Decrypt", &json!({"CiphertextBlob": made["CiphertextBlob"]}));
+        assert_eq!(opened["Plaintext"], made["Plaintext"]);
+    }
+}
+
+#[test]
+fn dry_runs_check_everything_and_do_nothing() {
+    let r = ready();
+    let body = json!({"KeyId": r.key, "Plaintext": "aGVsbG8=", "DryRun": true});
+    assert_eq!(error_name(r.world.ask("admin", "Encrypt", &body)), "DryRunOperationException");
+    assert_eq!(error_name(r.world.ask("user1", "Encrypt", &body)), "AccessDeniedException");
+}
+
+#[test]
+fn lists_come_in_pages_and_markers_cannot_be_made_up() {
+    let world = World::new();
+    let mut made: Vec<String> = (0..5).map(|_| world.key()).collect();
+    made.sort();
+    let mut seen = Vec::new();
+    let mut body = json!({"Limit": 2});
+    loop {
+        let page = world.admin("ListKeys", &body);
+        for key in page["Keys"].as_array().unwrap() {
+            seen.push(key["KeyId"].as_str().unwrap().to_owned());
+        }
+        if page["Truncated"] == false {
+            assert!(page.get("NextMarker").is_none());
+            break;
+        }
+        body["Marker"] = page["NextMarker"].clone();
+    }
+    assert_eq!(seen, made);
+    // A marker of one list is none of another.
+    let marker = world.admin("ListKeys", &json!({"Limit": 2}))["NextMarker"].clone();
+    let got = world.ask("admin", "ListAliases", &json!({"Marker": marker}));
+    assert_eq!(error_name(got), "InvalidMarkerException");
+}
+
+#[test]
+fn keys_are_named_by_id_arn_alias_and_alias_arn() {
+    let r = ready();
+    let arn = |rest: &str| format!("arn:aws:kms:local-1:111122223333:{rest}");
+    for name in [r.key.clone(), arn(&format!("key/{}", r.key)), "alias/a".into(), arn("alias/a")] {
+        let got = r.world.admin("DescribeKey", &json!({"KeyId": name}));
+        assert_eq!(got["KeyMetadata"]["KeyId"], r.key);
+    }
+    for (name, exception) in [
+        ("alias/none".to_owned(), "NotFoundException"),
+        ("00000000-0000-4000-8000-000000000000".to_owned(), "NotFoundException"),
+        ("arn:aws:kms:elsewhere:111122223333:alias/a".to_owned(), "NotFoundException"),
+        ("arn:aws:s3:::bucket".to_owned(), "InvalidArnException"),
+        (format!("arn:aws:kms:local-1:444455556666:key/{}", r.key), "NotFoundException"),
+    ] {
+        let got = r.world.ask("admin", "DescribeKey", &json!({"KeyId": name}));
+        assert_eq!(error_name(got), exception, "{name}");
+    }
+    // Managing a key by an alias is refused.
+    let got = r.world.ask("admin", "DisableKey", &json!({"KeyId": "alias/a"}));
+    assert_eq!(error_name(got), "NotFoundException");
+}
+
+#[test]
+fn a_policy_that_locks_its_author_out_is_refused_unless_bypassed() {
+    let r = ready();
+    let policy = r#"{"Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:user/user1"},"Action":"kms:*","Resource":"*"}}"#;
+    let mut body = json!({"KeyId": r.key, "Policy": policy});
+    let error = r.world.ask("admin", "PutKeyPolicy", &body).unwrap_err();
+    assert_eq!(error.name(), "MalformedPolicyDocumentException");
+    assert!(error.to_string().contains("update the key policy in the future"));
+    body["BypassPolicyLockoutSafetyCheck"] = true.into();
+    r.world.admin("PutKeyPolicy", &body);
+    assert_eq!(
+        error_name(r.world.ask("admin", "DescribeKey", &json!({"KeyId": r.key}))),
+        "AccessDeniedException"
+    );
+    r.world.ask("user1", "DisableKey", &json!({"KeyId": r.key})).unwrap();
+    let shown = r.world.ask("user1", "GetKeyPolicy", &json!({"KeyId": r.key})).unwrap();
+    assert_eq!(shown["Policy"], policy);
+}
+
+#[test]
+fn a_deleted_key_is_gone_when_its_time_has_come_and_not_before() {
+    let r = ready();
+    let scheduled =
+        r.world.admin("ScheduleKeyDeletion", &json!({"KeyId": r.key, "PendingWindowInDays": 7}));
+    assert_eq!(scheduled["DeletionDate"], 1_800_000_000 + 7 * 86_400);
+    r.world.clock.advance(7 * 86_400 - 1);
+    assert_eq!(r.world.service.delete_due().unwrap(), 0);
+    r.world.admin("DescribeKey", &json!({"KeyId": r.key}));
+    r.world.clock.advance(1);
+    // Out of reach at once, and for good after the next round.
+    let describe = || r.world.ask("admin", "DescribeKey", &json!({"KeyId": r.key}));
+    assert_eq!(error_name(describe()), "NotFoundException");
+    let cancel = r.world.ask("admin", "CancelKeyDeletion", &json!({"KeyId": r.key}));
+    assert_eq!(error_name(cancel), "NotFoundException");
+    assert_eq!(r.world.service.delete_due().unwrap(), 1);
+    assert_eq!(r.world.last_record()["eventName"], "DeleteKey");
+    assert!(r.world.store.lock().keys.is_empty());
+    let aliases = r.world.admin("ListAliases", &json!({}));
+    assert_eq!(aliases["Aliases"], json!([]));
+}
+
+#[test]
+fn a_cancelled_deletion_leaves_the_key_disabled() {
+    let r = ready();
+    r.world.admin("ScheduleKeyDeletion", &json!({"KeyId": r.key}));
+    r.world.admin("CancelKeyDeletion", &json!({"KeyId": r.key}));
+    let got = r.world.admin("DescribeKey", &json!({"KeyId": r.key}));
+    assert_eq!(got["KeyMetadata"]["KeyState"], "Disabled");
+    assert!(got["KeyMetadata"].get("DeletionDate").is_none());
+}

@@ -1,0 +1,94 @@
+//! The service over a store in memory: every action allowed, denied, with bad input, and in each
+//! key state.
+
+mod actions;
+mod filesystem;
+mod memory;
+mod records;
+
+use serde_json::{Value, json};
+
+use super::{Parts, Service};
+use crate::clock::{ManualClock, Millis};
+use crate::kms::api::{Action, Request};
+use crate::kms::audit::{ChainState, Trail};
+use crate::kms::caller::{CallerContext, Principal, Source};
+use crate::kms::error::KmsError;
+use crate::kms::id::AccountId;
+use crate::secret::Secret;
+use crate::sync::Arc;
+use memory::{Log, Memory, OpenCustody};
+
+/// A service with one administrator, `admin`.
+struct World {
+    service: Service,
+    store: Memory,
+    log: Log,
+    clock: Arc<ManualClock>,
+}
+
+impl crate::clock::Clock for Arc<ManualClock> {
+    fn now(&self) -> Millis {
+        ManualClock::now(self)
+    }
+}
+
+fn account() -> AccountId {
+    "111122223333".parse().unwrap()
+}
+
+impl World {
+    fn new() -> World {
+        let (store, log) = (Memory::default(), Log::default());
+        let clock = Arc::new(ManualClock::new(Millis(1_800_000_000_000)));
+        let service = Service::new(Parts {
+            account: account(),
+            region: "local-1".parse().unwrap(),
+            administrators: vec!["arn:aws:iam::111122223333:user/admin".into()],
+            store: Box::new(store.clone()),
+            custody: Box::new(OpenCustody),
+            trail: Trail::new(Box::new(log.clone()), Secret::new([1; 32]), ChainState::START),
+            clock: Box::new(clock.clone()),
+            marker_key: Secret::new([2; 32]),
+        });
+        World { service: service.unwrap(), store, log, clock }
+    }
+
+    fn user(name: &str) -> CallerContext {
+        let source = Source::Unix { uid: 1000, gid: 1000, pid: 1 };
+        CallerContext::direct(Principal::user(&account(), name), source)
+    }
+
+    /// A request as it would come over the wire, and the reply as it would go back.
+    fn ask(&self, who: &str, action: &str, body: &Value) -> Result<Value, KmsError> {
+        self.ask_as(&World::user(who), action, body)
+    }
+
+    fn ask_as(&self, who: &CallerContext, action: &str, body: &Value) -> Result<Value, KmsError> {
+        let action = Action::from_name(action).unwrap();
+        let request = Request::from_json(action, body.to_string().as_bytes())?;
+        let reply = self.service.handle(who, request)?.to_json()?;
+        if reply.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_slice(&reply).unwrap()) }
+    }
+
+    fn admin(&self, action: &str, body: &Value) -> Value {
+        self.ask("admin", action, body).unwrap()
+    }
+
+    fn key(&self) -> String {
+        let made = self.admin("CreateKey", &json!({}));
+        made["KeyMetadata"]["KeyId"].as_str().unwrap().to_owned()
+    }
+
+    fn records(&self) -> Vec<Value> {
+        self.log.lock().text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn last_record(&self) -> Value {
+        self.records().pop().unwrap()
+    }
+}
+
+fn error_name(result: Result<Value, KmsError>) -> &'static str {
+    result.expect_err("it was allowed").name()
+}

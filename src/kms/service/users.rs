@@ -1,0 +1,230 @@
+//! Users, their policies and their access keys.
+
+use super::call::Call;
+use super::{Done, Service};
+use crate::clock::Millis;
+use crate::kms::api::types::{Plaintext, Timestamp};
+use crate::kms::api::{AccessKeyInfo, IamReply, IamRequest, UserInfo, UserPolicy};
+use crate::kms::authz::{Authorized, Permission, Plain, may};
+use crate::kms::caller::Principal;
+use crate::kms::error::{Entity, InternalFault, KmsError, Pattern, Quota, Violation};
+use crate::kms::policy::identity_policy;
+use crate::kms::store::{AccessKeyRecord, Change, UserRecord};
+use crate::secret::Secret;
+
+/// Access keys per user, as AWS has it.
+const MAX_ACCESS_KEYS: u32 = 2;
+/// Policies per user.
+const MAX_POLICIES: u32 = 20;
+const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// An access key that signs HTTP requests.
+#[derive(Debug)]
+pub struct AccessKey {
+    /// Whose it is.
+    pub principal: Principal,
+    /// The secret, as text bytes.
+    pub secret: Secret<Vec<u8>>,
+}
+
+/// The event name of a request, and whether it only reads.
+pub(super) fn name_of(request: &IamRequest) -> (&'static str, bool) {
+    match request {
+        IamRequest::CreateUser { .. } => ("CreateUser", false),
+        IamRequest::DeleteUser { .. } => ("DeleteUser", false),
+        IamRequest::ListUsers => ("ListUsers", true),
+        IamRequest::PutUserPolicy { .. } => ("PutUserPolicy", false),
+        IamRequest::DeleteUserPolicy { .. } => ("DeleteUserPolicy", false),
+        IamRequest::ListUserPolicies { .. } => ("ListUserPolicies", true),
+        IamRequest::CreateAccessKey { .. } => ("CreateAccessKey", false),
+        IamRequest::DeleteAccessKey { .. } => ("DeleteAccessKey", false),
+        IamRequest::ListAccessKeys { .. } => ("ListAccessKeys", true),
+    }
+}
+
+impl Service {
+    /// The access key of that id, for checking a signature. `None`: not known. Not recorded:
+    /// what is done with the signed request is.
+    pub fn access_key(&self, access_key_id: &str) -> Result<Option<AccessKey>, KmsError> {
+        let Some(record) = self.store.access_key(access_key_id)? else { return Ok(None) };
+        let secret = self.custody.open_secret(&secret_name(&record.id), &record.sealed)?;
+        let principal = Principal::User { account: record.account, name: record.user };
+        Ok(Some(AccessKey { principal, secret }))
+    }
+
+    pub(super) fn administer(
+        &self,
+        call: &mut Call<'_>,
+        request: IamRequest,
+    ) -> Result<Done<IamReply>, KmsError> {
+        match request {
+            IamRequest::CreateUser { user } => {
+                let _ok = self.on_user::<may::CreateUser>(call, &user)?;
+                if self.store.user(&self.account, &user)?.is_some() {
+                    return Err(KmsError::EntityExists { what: Entity::User, name: user });
+                }
+                let change = Change::PutUser(self.blank_user(&user));
+                Done::change(IamReply::Done, vec![change])
+            }
+            IamRequest::DeleteUser { user } => {
+                let _ok = self.on_user::<may::DeleteUser>(call, &user)?;
+                self.known_user(&user)?;
+                let change = Change::DeleteUser(self.account.clone(), user);
+                Done::change(IamReply::Done, vec![change])
+            }
+            IamRequest::ListUsers => {
+                let _ok: Authorized<may::ListUsers, Plain> = call.may("*", |_| {})?;
+                let users = self.store.users(&self.account)?.into_iter().map(|user| UserInfo {
+                    arn: Principal::user(&user.account, &user.name).to_string(),
+                    name: user.name,
+                    created: Timestamp(Millis(user.created)),
+                });
+                let users = users.collect();
+                Done::read(IamReply::Users(users))
+            }
+            IamRequest::PutUserPolicy { user, name, document } => {
+                self.put_user_policy(call, &user, name, document)
+            }
+            IamRequest::DeleteUserPolicy { user, name } => {
+                call.parameter("policyName", name.as_str());
+                let _ok = self.on_user::<may::DeleteUserPolicy>(call, &user)?;
+                let mut record = self.known_user(&user)?;
+                let before = record.policies.len();
+                record.policies.retain(|(known, _)| *known != name);
+                if record.policies.len() == before {
+                    return Err(KmsError::NoSuchEntity { what: Entity::UserPolicy, name });
+                }
+                Done::change(IamReply::Done, vec![Change::PutUser(record)])
+            }
+            IamRequest::ListUserPolicies { user } => {
+                let _ok = self.on_user::<may::ListUserPolicies>(call, &user)?;
+                let policies = self.known_user(&user)?.policies.into_iter();
+                let policies =
+                    policies.map(|(name, document)| UserPolicy { name, document }).collect();
+                Done::read(IamReply::Policies(policies))
+            }
+            IamRequest::CreateAccessKey { user } => self.create_access_key(call, &user),
+            IamRequest::DeleteAccessKey { user, access_key_id } => {
+                call.parameter("accessKeyId", access_key_id.as_str());
+                let _ok = self.on_user::<may::DeleteAccessKey>(call, &user)?;
+                let record = self.store.access_key(&access_key_id)?;
+                if record.is_none_or(|r| r.user != user || r.account != self.account) {
+                    let (what, name) = (Entity::AccessKey, access_key_id);
+                    return Err(KmsError::NoSuchEntity { what, name });
+                }
+                Done::change(IamReply::Done, vec![Change::DeleteAccessKey(access_key_id)])
+            }
+            IamRequest::ListAccessKeys { user } => {
+                let _ok = self.on_user::<may::ListAccessKeys>(call, &user)?;
+                let keys = self.store.access_keys(&self.account, &user)?.into_iter();
+                let keys = keys.map(|key| AccessKeyInfo {
+                    access_key_id: key.id,
+                    created: Timestamp(Millis(key.created)),
+                });
+                let keys = keys.collect();
+                Done::read(IamReply::AccessKeys(keys))
+            }
+        }
+    }
+
+    fn put_user_policy(
+        &self,
+        call: &mut Call<'_>,
+        user: &str,
+        name: String,
+        document: String,
+    ) -> Result<Done<IamReply>, KmsError> {
+        call.parameter("policyName", name.as_str());
+        call.parameter("policyDocument", document.as_str());
+        let _ok = self.on_user::<may::PutUserPolicy>(call, user)?;
+        entity_name("policyName", &name)?;
+        identity_policy(&document)?;
+        let record = self.store.user(&self.account, user)?;
+        let mut record = record.unwrap_or_else(|| self.blank_user(user));
+        record.policies.retain(|(known, _)| *known != name);
+        if usize::try_from(MAX_POLICIES).is_ok_and(|max| record.policies.len() >= max) {
+            return Err(KmsError::LimitExceeded { what: Quota::UserPolicies, max: MAX_POLICIES });
+        }
+        record.policies.push((name, document));
+        Done::change(IamReply::Done, vec![Change::PutUser(record)])
+    }
+
+    fn create_access_key(
+        &self,
+        call: &mut Call<'_>,
+        user: &str,
+    ) -> Result<Done<IamReply>, KmsError> {
+        let _ok = self.on_user::<may::CreateAccessKey>(call, user)?;
+        let keys = self.store.access_keys(&self.account, user)?.len();
+        if usize::try_from(MAX_ACCESS_KEYS).is_ok_and(|max| keys >= max) {
+            let (what, max) = (Quota::AccessKeys, MAX_ACCESS_KEYS);
+            return Err(KmsError::LimitExceeded { what, max });
+        }
+        let id = format!("AKIA{}", String::from_utf8_lossy(&letters::<16, 32>(BASE32)?));
+        let secret = Plaintext::new(letters::<40, 64>(BASE64)?);
+        let sealed = self.custody.seal_secret(&secret_name(&id), secret.expose())?;
+        let created = self.now().0;
+        let mut changes = Vec::new();
+        if self.store.user(&self.account, user)?.is_none() {
+            changes.push(Change::PutUser(self.blank_user(user)));
+        }
+        changes.push(Change::PutAccessKey(AccessKeyRecord {
+            id: id.clone(),
+            account: self.account.clone(),
+            user: user.to_owned(),
+            created,
+            sealed,
+        }));
+        call.response(serde_json::json!({"accessKey": {"accessKeyId": id}}));
+        let reply = IamReply::AccessKeyCreated { access_key_id: id, secret_access_key: secret };
+        Done::change(reply, changes)
+    }
+
+    fn on_user<A: Permission>(
+        &self,
+        call: &mut Call<'_>,
+        user: &str,
+    ) -> Result<Authorized<A, Plain>, KmsError> {
+        call.parameter("userName", user);
+        entity_name("userName", user)?;
+        let arn = Principal::user(&self.account, user).to_string();
+        call.may(&arn, |_| {})
+    }
+
+    fn known_user(&self, user: &str) -> Result<UserRecord, KmsError> {
+        let missing = || KmsError::NoSuchEntity { what: Entity::User, name: user.to_owned() };
+        self.store.user(&self.account, user)?.ok_or_else(missing)
+    }
+
+    fn blank_user(&self, user: &str) -> UserRecord {
+        UserRecord {
+            account: self.account.clone(),
+            name: user.to_owned(),
+            created: self.now().0,
+            policies: Vec::new(),
+        }
+    }
+}
+
+fn secret_name(access_key_id: &str) -> String {
+    format!("access key {access_key_id}")
+}
+
+/// `N` random letters of an alphabet whose size is a power of two, so that all are as likely.
+fn letters<const N: usize, const A: usize>(alphabet: &[u8; A]) -> Result<Vec<u8>, KmsError> {
+    let random = Secret::<[u8; N]>::random();
+    let letter = |byte: &u8| alphabet.get(usize::from(*byte) % A).copied();
+    random.expose().iter().map(letter).collect::<Option<_>>().ok_or(InternalFault::Custody.into())
+}
+
+/// 1 to 128 letters, digits and `+=,.@_-`, and `/` inside for a path.
+fn entity_name(member: &str, name: &str) -> Result<(), KmsError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "+=,.@_-/".contains(c);
+    crate::kms::api::validate::text_len(member, name, 1, 128)?;
+    if name.chars().all(allowed) && !name.starts_with('/') && !name.ends_with('/') {
+        return Ok(());
+    }
+    let (member, value, pattern) = (member.into(), name.into(), Pattern::EntityName);
+    Err(Violation::Pattern { member, value, pattern }.into())
+}

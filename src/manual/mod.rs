@@ -1,0 +1,16 @@
+//! The manual, as part of the documentation that it is versioned with.
+//!
+//! | page | answers |
+//! |---|---|
+//! | [`threat_model`] | who is kept out, who is not, and what each of them can still learn |
+//! | [`semantics`] | what programs on a mount can rely on |
+//! | [`operations`] | running it: key stores, mounts, units, logs, exit codes |
+
+#[doc = include_str!("threat_model.md")]
+pub mod threat_model {}
+
+#[doc = include_str!("semantics.md")]
+pub mod semantics {}
+
+#[doc = include_str!("operations.md")]
+pub mod operations {}

@@ -1,0 +1,398 @@
+//! From a message of a local peer to a call of the service, with the peer's true identity.
+//!
+//! Invariant: the [`CallerContext`] of every call is made here, from what the kernel said about
+//! the peer. Only a peer that is trusted as a service acts for others, or as the filesystem;
+//! everybody else is himself, whatever the message says.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bincode::serde::Compat;
+use parking_lot::Mutex;
+
+use super::messages::{Answer, Ask, CachedUse, Epoch, Fresh, KeyBytes, Kind, MAX_BATCH, Object};
+use super::messages::{OnBehalf, Place, Refusal, Wrapped};
+use super::sys::Credentials;
+use super::users::Names;
+use crate::kms::api::types::{EncryptionContext, Plaintext};
+use crate::kms::caller::{self, CallerContext, Principal, Source};
+use crate::kms::error::{FailureClass, KmsError};
+use crate::kms::id::KeyId;
+use crate::kms::service::{self, FreshFor, Service};
+use crate::secret::Secret;
+
+/// Where the groups of a caller come from. Whoever remembers decisions must tell callers apart by
+/// the same groups.
+pub use super::users::groups_of;
+
+/// Longest text of a tamper report that goes into the audit trail, bytes.
+const MAX_REPORT: usize = 512;
+
+/// Most peers that are warned about.
+const MAX_WARNED: usize = 100;
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// A process on this machine.
+    Local(Credentials),
+    /// The filesystem in this very process.
+    Embedded,
+}
+
+/// What a listener needs behind it.
+pub trait Handler: Send + Sync + 'static {
+    /// Whether this peer may act for others.
+    fn trusts(&self, peer: Peer) -> bool;
+
+    /// The epoch that holds now.
+    fn epoch(&self) -> Epoch;
+
+    /// Waits until the epoch is another than `seen`, or for `timeout`. Returns the epoch.
+    fn wait_epoch(&self, seen: Epoch, timeout: Duration) -> Epoch;
+
+    /// Answers messages that arrived together, one answer each, in their order.
+    fn answer_many(&self, asks: Vec<(Peer, Ask)>) -> Vec<Answer>;
+}
+
+/// Answers messages by calling the service.
+pub struct Dispatcher {
+    service: Arc<Service>,
+    names: Names,
+    trusted: HashSet<u32>,
+    instance: u64,
+    /// Peers whose claim to act for others was refused and logged already.
+    warned: Mutex<HashSet<u32>>,
+}
+
+impl Dispatcher {
+    /// A dispatcher in front of `service`; `trusted` are the uids whose word about other users
+    /// is believed.
+    pub fn new(service: Arc<Service>, trusted: HashSet<u32>) -> Self {
+        let instance = u64::from_le_bytes(*Secret::<[u8; 8]>::random().expose());
+        Self { service, names: Names::default(), trusted, instance, warned: Mutex::default() }
+    }
+
+    /// The service behind it.
+    pub fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+
+    /// Answers one message.
+    pub fn answer(&self, peer: Peer, ask: Ask) -> Answer {
+        match ask {
+            Ask::Unwrap { caller, wrapped, place } => match self.item(peer, caller, wrapped, place)
+            {
+                Ok(item) => first(self.service.unwrap_batch(&[item]), key_answer),
+                Err(refusal) => Answer::No(refusal),
+            },
+            Ask::UnwrapAhead { caller, items } => self.unwrap_ahead(peer, caller, items),
+            Ask::AuthorizeUnwrap { caller, wrapped, place } => {
+                match self.item(peer, caller, wrapped, place) {
+                    Ok(item) => first(self.service.authorize_batch(&[item]), done),
+                    Err(refusal) => Answer::No(refusal),
+                }
+            }
+            Ask::AuthorizeGenerate { caller, key_id, place } => {
+                self.with_caller(peer, caller, |context| {
+                    done(self.service.authorize_generate(context, &key_id, &pairs(&place)))
+                })
+            }
+            Ask::Generate { caller, key_id, volume, kind, count } => {
+                self.with_caller(peer, caller, |context| {
+                    self.generate(context, &key_id, volume, kind, count)
+                })
+            }
+            Ask::CachedUses(uses) => self.cached_uses(peer, uses),
+            Ask::Tamper { caller, place, object, what } => {
+                self.with_caller(peer, caller, |context| {
+                    let (object, what) = (printable(&object), printable(&what));
+                    done(self.service.report_tamper(context, &pairs(&place), &object, &what))
+                })
+            }
+            Ask::ManagedKey => text(self.service.managed_key()),
+            Ask::Resolve(key) => text(self.service.resolve(&self.direct(peer), &key)),
+            Ask::Api(Compat(request)) => match self.service.handle(&self.direct(peer), request) {
+                Ok(reply) => Answer::Api(Compat(reply)),
+                Err(error) => Answer::Failed(Compat(error)),
+            },
+            Ask::Iam(Compat(request)) => {
+                match self.service.handle_iam(&self.direct(peer), request) {
+                    Ok(reply) => Answer::Iam(Compat(reply)),
+                    Err(error) => Answer::Failed(Compat(error)),
+                }
+            }
+        }
+    }
+
+    fn generate(
+        &self,
+        context: &CallerContext,
+        key: &str,
+        volume: [u8; 16],
+        kind: Kind,
+        count: u16,
+    ) -> Answer {
+        if count == 0 || count > MAX_BATCH {
+            return Answer::No(Refusal::BadRequest);
+        }
+        let what = match kind {
+            Kind::Volume => FreshFor::Volume,
+            Kind::Directory => FreshFor::Directory,
+            Kind::File => FreshFor::File,
+        };
+        let made = self.service.generate_batch(context, key, volume, what, usize::from(count));
+        let keys = match made {
+            Ok(keys) => keys,
+            Err(error) => return refused(&error),
+        };
+        let fresh: Option<Vec<Fresh>> = keys
+            .into_iter()
+            .map(|made| {
+                let (key_id, version) = (made.key_id.to_string(), made.version);
+                let key = key_bytes(&made.key)?;
+                Some(Fresh {
+                    id: made.id,
+                    key,
+                    wrapped: Wrapped { key_id, version, blob: made.wrapped },
+                })
+            })
+            .collect();
+        fresh.map_or(Answer::No(Refusal::Unavailable), Answer::Fresh)
+    }
+
+    fn unwrap_ahead(&self, peer: Peer, caller: OnBehalf, wanted: Vec<(Wrapped, Place)>) -> Answer {
+        if wanted.is_empty() || wanted.len() > usize::from(MAX_BATCH) {
+            return Answer::No(Refusal::BadRequest);
+        }
+        let mut keys: Vec<Option<KeyBytes>> = wanted.iter().map(|_| None).collect();
+        let (mut places, mut items) = (Vec::new(), Vec::new());
+        for (at, (wrapped, place)) in wanted.into_iter().enumerate() {
+            match self.item(peer, caller, wrapped, place) {
+                Ok(item) => {
+                    places.push(at);
+                    items.push(item);
+                }
+                // A damaged header is for its own open to find.
+                Err(Refusal::Corrupt) => {}
+                Err(refusal) => return Answer::No(refusal),
+            }
+        }
+        for (at, result) in places.into_iter().zip(self.service.unwrap_ahead(&items)) {
+            if let Some(place) = keys.get_mut(at) {
+                *place = result.ok().as_ref().and_then(key_bytes);
+            }
+        }
+        Answer::Keys(keys)
+    }
+
+    fn cached_uses(&self, peer: Peer, uses: Vec<CachedUse>) -> Answer {
+        for one in uses {
+            let answer = self.with_caller(peer, one.caller, |context| match one.key_id.parse() {
+                Ok(key_id) => done(self.service.report_cached(context, key_id, one.hits)),
+                Err(_) => Answer::No(Refusal::BadRequest),
+            });
+            if !matches!(answer, Answer::Done) {
+                return answer;
+            }
+        }
+        Answer::Done
+    }
+
+    fn with_caller(
+        &self,
+        peer: Peer,
+        caller: OnBehalf,
+        act: impl FnOnce(&CallerContext) -> Answer,
+    ) -> Answer {
+        match self.forwarded(peer, caller) {
+            Ok(context) => act(&context),
+            Err(refusal) => Answer::No(refusal),
+        }
+    }
+
+    fn item(
+        &self,
+        peer: Peer,
+        caller: OnBehalf,
+        wrapped: Wrapped,
+        place: Place,
+    ) -> Result<(CallerContext, service::Wrapped), Refusal> {
+        // An id that is no key id cannot have wrapped anything: the header is damaged.
+        let key_id: KeyId = wrapped.key_id.parse().map_err(|_| Refusal::Corrupt)?;
+        let context = self.forwarded(peer, caller)?;
+        Ok((context, service::Wrapped { blob: wrapped.blob, key_id, context: pairs(&place) }))
+    }
+
+    /// The context of a request that a peer makes in its own name.
+    fn direct(&self, peer: Peer) -> CallerContext {
+        let (uid, source) = match peer {
+            Peer::Local(who) => {
+                (who.uid, Source::Unix { uid: who.uid, gid: who.gid, pid: who.pid })
+            }
+            Peer::Embedded => (rustix::process::geteuid().as_raw(), Source::Internal),
+        };
+        CallerContext::direct(self.user(uid), source)
+    }
+
+    /// The context of a request of a filesystem, if the peer may make it.
+    fn forwarded(&self, peer: Peer, caller: OnBehalf) -> Result<CallerContext, Refusal> {
+        if !self.trusts(peer) {
+            return self.own(peer, caller);
+        }
+        let source = match peer {
+            Peer::Local(who) => Source::Unix { uid: who.uid, gid: who.gid, pid: who.pid },
+            Peer::Embedded => Source::Internal,
+        };
+        let (principal, on_behalf) = match caller {
+            OnBehalf::Service => (Principal::filesystem(), None),
+            OnBehalf::User { uid, gid, pid } => {
+                let groups = groups_of(pid, uid);
+                (self.user(uid), Some(caller::OnBehalf { uid, gid, groups, pid }))
+            }
+        };
+        Ok(CallerContext::filesystem(principal, self.service.region(), source, on_behalf))
+    }
+
+    /// A private mount of an ordinary user: everything that it asks, it asks as that user.
+    fn own(&self, peer: Peer, caller: OnBehalf) -> Result<CallerContext, Refusal> {
+        match (peer, caller) {
+            (Peer::Local(who), OnBehalf::User { uid, .. }) if uid != who.uid => {
+                // Once each, or any user could fill the log.
+                let mut warned = self.warned.lock();
+                if warned.len() < MAX_WARNED && warned.insert(who.uid) {
+                    tracing::warn!(
+                        peer = who.uid,
+                        uid,
+                        "a peer that is not listed under services asked for another user"
+                    );
+                }
+                Err(Refusal::Denied)
+            }
+            _ => Ok(self.direct(peer)),
+        }
+    }
+
+    fn user(&self, uid: u32) -> Principal {
+        Principal::user(self.service.account(), &self.names.of(uid))
+    }
+}
+
+impl Handler for Dispatcher {
+    fn trusts(&self, peer: Peer) -> bool {
+        match peer {
+            Peer::Embedded => true,
+            Peer::Local(who) => self.trusted.contains(&who.uid),
+        }
+    }
+
+    fn epoch(&self) -> Epoch {
+        Epoch { instance: self.instance, count: self.service.epoch() }
+    }
+
+    fn wait_epoch(&self, seen: Epoch, timeout: Duration) -> Epoch {
+        Epoch { instance: self.instance, count: self.service.wait_epoch(seen.count, timeout) }
+    }
+
+    /// All unwraps among them share one flush of the audit trail.
+    fn answer_many(&self, asks: Vec<(Peer, Ask)>) -> Vec<Answer> {
+        let mut answers: Vec<Option<Answer>> = Vec::with_capacity(asks.len());
+        let (mut places, mut items) = (Vec::new(), Vec::new());
+        for (at, (peer, ask)) in asks.into_iter().enumerate() {
+            answers.push(match ask {
+                Ask::Unwrap { caller, wrapped, place } => {
+                    match self.item(peer, caller, wrapped, place) {
+                        Ok(item) => {
+                            places.push(at);
+                            items.push(item);
+                            None
+                        }
+                        Err(refusal) => Some(Answer::No(refusal)),
+                    }
+                }
+                other => Some(self.answer(peer, other)),
+            });
+        }
+        if !items.is_empty() {
+            for (at, result) in places.into_iter().zip(self.service.unwrap_batch(&items)) {
+                if let Some(answer) = answers.get_mut(at) {
+                    *answer = Some(key_answer(result));
+                }
+            }
+        }
+        answers
+            .into_iter()
+            .map(|answer| answer.unwrap_or(Answer::No(Refusal::Unavailable)))
+            .collect()
+    }
+}
+
+/// The encryption context of an object.
+pub fn pairs(place: &Place) -> EncryptionContext {
+    let mut context = EncryptionContext::new();
+    context.insert("kmsfs:volume".to_owned(), super::sigv4::hex(&place.volume));
+    match &place.object {
+        Object::Volume => None,
+        Object::Directory(id) => {
+            context.insert("kmsfs:directory".to_owned(), super::sigv4::hex(id))
+        }
+        Object::File(id) => context.insert("kmsfs:file".to_owned(), super::sigv4::hex(id)),
+    };
+    context
+}
+
+fn refused(error: &KmsError) -> Answer {
+    Answer::No(match error.class() {
+        FailureClass::Denied => Refusal::Denied,
+        FailureClass::Unusable => Refusal::Unusable,
+        FailureClass::Corrupt => Refusal::Corrupt,
+        FailureClass::Invalid => Refusal::BadRequest,
+    })
+}
+
+fn done(result: Result<(), KmsError>) -> Answer {
+    match result {
+        Ok(()) => Answer::Done,
+        Err(error) => refused(&error),
+    }
+}
+
+fn text(result: Result<KeyId, KmsError>) -> Answer {
+    match result {
+        Ok(key) => Answer::Text(key.to_string()),
+        Err(error) => Answer::Failed(Compat(error)),
+    }
+}
+
+fn first<T>(
+    results: Vec<Result<T, KmsError>>,
+    answer: impl FnOnce(Result<T, KmsError>) -> Answer,
+) -> Answer {
+    results.into_iter().next().map_or(Answer::No(Refusal::Unavailable), answer)
+}
+
+fn key_answer(result: Result<Plaintext, KmsError>) -> Answer {
+    match result {
+        // Of another length than data keys have: it was not made for this purpose.
+        Ok(key) => key_bytes(&key).map_or(Answer::No(Refusal::Corrupt), Answer::Key),
+        Err(error) => refused(&error),
+    }
+}
+
+fn key_bytes(key: &Plaintext) -> Option<KeyBytes> {
+    let bytes: &[u8; 32] = key.expose().try_into().ok()?;
+    Some(KeyBytes(Secret::new_with(|place| place.copy_from_slice(bytes))))
+}
+
+/// What a peer writes about an object goes into the audit trail: bounded, without controls.
+fn printable(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars().map(|c| if c.is_control() { '?' } else { c }) {
+        if out.len() + c.len_utf8() > MAX_REPORT {
+            break;
+        }
+        out.push(c);
+    }
+    out
+}

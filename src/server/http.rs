@@ -1,0 +1,384 @@
+//! The HTTP listener: AWS JSON 1.1 with SigV4, for SDKs and the AWS CLI.
+//!
+//! One request is one `POST /`; `GET /healthz` answers without a signature. The whole body is
+//! read (bounded) before its signature is checked, and nothing of it is parsed before that.
+//!
+//! Invariants:
+//! - without TLS it binds loopback addresses only, since bodies hold plaintext and data keys;
+//! - calls of the service block for disk flushes, so they run apart from the I/O threads;
+//! - a stop takes no new request and finishes those that were accepted.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue, USER_AGENT};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::runtime::Runtime;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use zeroize::Zeroize;
+
+use super::json::{self, Failure};
+use super::sigv4::{Expected, Presented, SigError, SignedView};
+use crate::clock::Clock;
+use crate::kms::caller::{CallerContext, Source, request_id};
+use crate::kms::error::KmsError;
+use crate::kms::service::Service;
+
+/// Bounds of the listener.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpLimits {
+    /// Connections at one time; more wait.
+    pub connections: usize,
+    /// Longest body, bytes.
+    pub body: usize,
+    /// How long the head of a request may take; also how long a connection may idle.
+    pub head: Duration,
+    /// How long a body may take.
+    pub upload: Duration,
+    /// How long a stop waits for requests that were accepted.
+    pub drain: Duration,
+    /// Threads for calls of the service.
+    pub workers: usize,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            body: 256 << 10,
+            head: Duration::from_secs(60),
+            upload: Duration::from_secs(30),
+            drain: Duration::from_secs(10),
+            workers: 64,
+        }
+    }
+}
+
+/// Most header lines of a request.
+const MAX_HEADERS: usize = 100;
+
+/// Longest head of a request, bytes.
+const MAX_HEAD: usize = 64 << 10;
+
+/// Why the listener does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// Plain HTTP is for this machine only.
+    #[error("{0} is not a loopback address; without TLS only loopback is served")]
+    NotLoopback(SocketAddr),
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// No threads.
+    #[error("cannot start the HTTP listener: {0}")]
+    Start(#[from] io::Error),
+}
+
+/// Binds `address` if it is a loopback address.
+pub fn bind(address: SocketAddr) -> Result<TcpListener, HttpError> {
+    if !address.ip().is_loopback() {
+        return Err(HttpError::NotLoopback(address));
+    }
+    TcpListener::bind(address).map_err(|source| HttpError::Bind { address, source })
+}
+
+/// A running listener.
+pub struct HttpServer {
+    runtime: Option<Runtime>,
+    stop: watch::Sender<bool>,
+    drain: Duration,
+}
+
+struct Shared {
+    service: Arc<Service>,
+    clock: Arc<dyn Clock>,
+    limits: HttpLimits,
+}
+
+impl HttpServer {
+    /// Starts serving on a bound listener.
+    pub fn start(
+        listener: TcpListener,
+        service: Arc<Service>,
+        clock: Arc<dyn Clock>,
+        limits: HttpLimits,
+    ) -> Result<Self, HttpError> {
+        listener.set_nonblocking(true)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .max_blocking_threads(limits.workers)
+            .thread_name("kmsd-http")
+            .enable_all()
+            .build()?;
+        let (stop, stopped) = watch::channel(false);
+        let shared = Arc::new(Shared { service, clock, limits });
+        let listener = {
+            let _inside = runtime.enter();
+            tokio::net::TcpListener::from_std(listener)?
+        };
+        runtime.spawn(accept(listener, shared, stopped));
+        Ok(Self { runtime: Some(runtime), stop, drain: limits.drain })
+    }
+
+    /// Takes no more requests and waits for those it has, for a bounded time.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        let Some(runtime) = self.runtime.take() else { return };
+        // The receivers end when their connections do.
+        let _ = self.stop.send(true);
+        runtime.block_on(async {
+            let _ = tokio::time::timeout(self.drain, self.stop.closed()).await;
+        });
+        runtime.shutdown_timeout(self.drain);
+    }
+}
+
+impl Drop for HttpServer {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+async fn accept(
+    listener: tokio::net::TcpListener,
+    shared: Arc<Shared>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let room = Arc::new(Semaphore::new(shared.limits.connections));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = next(&listener, &room) => accepted,
+            _ = stopped.changed() => break,
+            Some(_) = connections.join_next() => continue,
+        };
+        match accepted {
+            Ok((stream, peer, place)) => {
+                let (shared, stopped) = (Arc::clone(&shared), stopped.clone());
+                connections.spawn(async move {
+                    serve(stream, peer, shared, stopped).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::error!(%error, "cannot accept an HTTP connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+/// A connection with a place for it.
+async fn next(
+    listener: &tokio::net::TcpListener,
+    room: &Arc<Semaphore>,
+) -> io::Result<(tokio::net::TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    let place = Arc::clone(room).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    // Answers are small; waiting for more to send would cost 40 ms each.
+    stream.set_nodelay(true)?;
+    Ok((stream, peer, place))
+}
+
+async fn serve(
+    stream: tokio::net::TcpStream,
+    peer: SocketAddr,
+    shared: Arc<Shared>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let head = shared.limits.head;
+    let handler = hyper::service::service_fn(move |request| {
+        let shared = Arc::clone(&shared);
+        async move { Ok::<_, Infallible>(answer(shared, peer, request).await) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), handler);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = stopped.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "an HTTP connection ended");
+    }
+}
+
+/// A reply before it has the headers that all have.
+struct Outcome {
+    status: StatusCode,
+    media: &'static str,
+    body: Vec<u8>,
+    request_id: String,
+}
+
+impl Outcome {
+    fn failed(failure: &Failure, request_id: String) -> Self {
+        Self {
+            status: StatusCode::from_u16(failure.status)
+                .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            media: json::MEDIA_TYPE,
+            body: failure.body(),
+            request_id,
+        }
+    }
+}
+
+async fn answer(
+    shared: Arc<Shared>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
+    let outcome = if request.uri().path() == "/healthz" {
+        healthz(request.method())
+    } else {
+        post(shared, peer, request).await
+    };
+    let mut response = Response::new(Full::new(Bytes::from(outcome.body)));
+    *response.status_mut() = outcome.status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(outcome.media));
+    if let Ok(id) = HeaderValue::from_str(&outcome.request_id) {
+        headers.insert("x-amzn-requestid", id);
+    }
+    response
+}
+
+fn healthz(method: &Method) -> Outcome {
+    let known = *method == Method::GET || *method == Method::HEAD;
+    Outcome {
+        status: if known { StatusCode::OK } else { StatusCode::METHOD_NOT_ALLOWED },
+        media: "text/plain",
+        body: if known { b"ok\n".to_vec() } else { Vec::new() },
+        request_id: request_id(),
+    }
+}
+
+async fn post(shared: Arc<Shared>, peer: SocketAddr, request: Request<Incoming>) -> Outcome {
+    let (head, body) = request.into_parts();
+    let reading = Limited::new(body, shared.limits.body).collect();
+    let body = match tokio::time::timeout(shared.limits.upload, reading).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let failure = Failure {
+                status: 413,
+                name: "RequestEntityTooLargeException",
+                message: Some(format!("The body exceeds {} bytes.", shared.limits.body)),
+            };
+            return Outcome::failed(&failure, request_id());
+        }
+        Ok(Err(_)) | Err(_) => {
+            return Outcome::failed(&Failure::from(&KmsError::Serialization), request_id());
+        }
+    };
+    let work = tokio::task::spawn_blocking(move || {
+        let outcome = decide(&shared, peer, &head, &body);
+        // The body may have held a plaintext; hyper's own buffer is out of reach.
+        if let Ok(mut body) = body.try_into_mut() {
+            body.zeroize();
+        }
+        outcome
+    });
+    work.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a request made the service panic");
+        let failure = Failure { status: 500, name: "KMSInternalException", message: None };
+        Outcome::failed(&failure, request_id())
+    })
+}
+
+/// Authenticates, then hands the request to the service.
+fn decide(
+    shared: &Shared,
+    peer: SocketAddr,
+    head: &hyper::http::request::Parts,
+    body: &[u8],
+) -> Outcome {
+    let headers: Vec<(&str, &[u8])> =
+        head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    let view = SignedView {
+        method: head.method.as_str(),
+        path: head.uri.path(),
+        query: head.uri.query().unwrap_or(""),
+        headers: &headers,
+        body,
+    };
+    let caller = match authenticate(shared, peer, &view) {
+        Ok(caller) => caller,
+        Err(failure) => {
+            tracing::info!(%peer, name = failure.name, "a request was not authenticated");
+            return Outcome::failed(&failure, request_id());
+        }
+    };
+    let target = view.header("x-amz-target");
+    let reply = if head.method == Method::POST && head.uri.path() == "/" {
+        json::request(target, body)
+            .and_then(|request| shared.service.handle(&caller, request))
+            .and_then(|reply| reply.to_json())
+    } else {
+        Err(KmsError::UnknownOperation { name: String::new() })
+    };
+    match reply {
+        Ok(body) => Outcome {
+            status: StatusCode::OK,
+            media: json::MEDIA_TYPE,
+            body,
+            request_id: caller.request_id,
+        },
+        Err(error) => Outcome::failed(&Failure::from(&error), caller.request_id),
+    }
+}
+
+fn authenticate(
+    shared: &Shared,
+    peer: SocketAddr,
+    view: &SignedView<'_>,
+) -> Result<CallerContext, Failure> {
+    let refuse = |error: SigError| Failure::from(&error);
+    let presented = Presented::parse(view).map_err(refuse)?;
+    presented
+        .check_scope(&Expected {
+            region: shared.service.region().as_str(),
+            service: "kms",
+            now: shared.clock.now().seconds(),
+        })
+        .map_err(refuse)?;
+    let known = shared
+        .service
+        .access_key(&presented.access_key)
+        .map_err(|error| Failure::from(&error))?
+        // Only long-lived access keys are issued, and those come without a token.
+        .filter(|_| presented.session_token.is_none())
+        .ok_or_else(|| refuse(SigError::UnknownAccessKey))?;
+    presented.check_signature(view, known.secret.expose()).map_err(refuse)?;
+    let source = Source::Http {
+        ip: peer.ip(),
+        user_agent: view.header(USER_AGENT.as_str()).map(str::to_owned),
+        tls: false,
+        access_key_id: presented.access_key,
+    };
+    Ok(CallerContext::direct(known.principal, source))
+}

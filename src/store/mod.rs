@@ -1,0 +1,22 @@
+//! Stores: implementations of [`crate::kms::store::Store`] and of the audit log's files.
+//!
+//! [`open`] puts an embedded key service together from a directory:
+//!
+//! ```text
+//! DIR/lock           held by the one process that serves the store; holds its pid
+//! DIR/kms.db         records and unlock slots (SQLite); also in each mirror directory
+//! DIR/root.key       key file of the first slot, when the store was made with the default
+//! DIR/audit/         the audit trail, one JSON line per record
+//! ```
+
+pub mod audit_files;
+mod copy;
+pub mod embedded;
+pub mod lock;
+pub mod open;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+pub use copy::CopyError;
+pub use embedded::{Embedded, Locked, OpenReport};

@@ -1,0 +1,99 @@
+//! Rows: a record, encoded, with a tag that binds it to its table and its primary key.
+//!
+//! The tag is under a key derived from the root key. A row that was changed, moved to another
+//! key or brought in from another store is found when it is read, so nobody who can write the
+//! file, but has not the root key, can change a policy or attach an access key. (That an old
+//! state of the whole file is put back cannot be seen here.)
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::crypto;
+use crate::kms::store::StoreError;
+use crate::secret::Secret;
+
+/// First byte of every row; another encoding of records gets another number.
+const FORMAT: u8 = 1;
+const TAG: usize = 32;
+
+/// Encodes a record for `table` under `name`.
+pub fn encode<T: Serialize>(
+    key: &Secret<[u8; 32]>,
+    table: &str,
+    name: &[u8],
+    record: &T,
+) -> Result<Vec<u8>, StoreError> {
+    let mut row = vec![FORMAT];
+    let body = bincode::serde::encode_to_vec(record, config()).map_err(|error| {
+        tracing::error!(table, %error, "a record cannot be encoded");
+        StoreError::Damaged
+    })?;
+    row.extend_from_slice(&body);
+    let tag = crypto::mac(key, &[table.as_bytes(), name, &row]);
+    row.extend_from_slice(&tag);
+    Ok(row)
+}
+
+/// Decodes a row that was read from `table` under `name`.
+pub fn decode<T: DeserializeOwned>(
+    key: &Secret<[u8; 32]>,
+    table: &str,
+    name: &[u8],
+    row: &[u8],
+) -> Result<T, StoreError> {
+    let body = check(key, table, name, row)?;
+    match bincode::serde::decode_from_slice(body, config()) {
+        Ok((record, used)) if used == body.len() => Ok(record),
+        _ => {
+            tracing::error!(table, "a record of the key store cannot be read");
+            Err(StoreError::Damaged)
+        }
+    }
+}
+
+/// Whether a row is authentic; the encoded record within.
+pub fn check<'r>(
+    key: &Secret<[u8; 32]>,
+    table: &str,
+    name: &[u8],
+    row: &'r [u8],
+) -> Result<&'r [u8], StoreError> {
+    let damaged = || {
+        tracing::error!(table, "a record of the key store does not authenticate");
+        StoreError::Damaged
+    };
+    let (signed, tag) = row.split_last_chunk::<TAG>().ok_or_else(damaged)?;
+    if !crypto::same(&crypto::mac(key, &[table.as_bytes(), name, signed]), tag) {
+        return Err(damaged());
+    }
+    match signed.split_first() {
+        Some((&FORMAT, body)) => Ok(body),
+        _ => Err(damaged()),
+    }
+}
+
+fn config() -> impl bincode::config::Config {
+    bincode::config::standard()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_reads_back_only_where_it_was_written() {
+        let key = Secret::new([1; 32]);
+        let row = encode(&key, "keys", b"a", &("text".to_owned(), 7u32)).unwrap();
+        let read = |table, name, row: &[u8]| decode::<(String, u32)>(&key, table, name, row);
+        assert_eq!(read("keys", b"a", &row), Ok(("text".to_owned(), 7)));
+        assert_eq!(read("users", b"a", &row), Err(StoreError::Damaged));
+        assert_eq!(read("keys", b"b", &row), Err(StoreError::Damaged));
+        for i in 0..row.len() {
+            let mut bad = row.clone();
+            bad[i] ^= 1;
+            assert_eq!(read("keys", b"a", &bad), Err(StoreError::Damaged), "byte {i}");
+        }
+        let other = Secret::new([2; 32]);
+        assert!(decode::<(String, u32)>(&other, "keys", b"a", &row).is_err());
+    }
+}

@@ -1,0 +1,502 @@
+//! One method per kernel request: decode, call the volume, reply.
+//!
+//! No method here knows what encryption is, and none has a decision to make: the two that look
+//! like one are who runs a request that may wait ([`Spare`]) and how long the kernel may keep
+//! attributes ([`Contested`]).
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use ::fuser::{
+    AccessFlags, BsdFileFlags, CopyFileRangeFlags, FileHandle, Filesystem, FopenFlags, Generation,
+    INodeNo, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
+    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs,
+    ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+};
+
+use super::reply::{self, TTL, attr, errno, guarded, open_flags, set_time};
+use super::spare::Spare;
+use super::watch::Contested;
+use super::{fuser, lend, sink};
+use crate::volume::Volume;
+use crate::volume::{Attr, Entry, Errno, Fh, Ino, ReqCtx, SetAttr};
+
+/// The volume as fuser wants to see it.
+pub struct Adapter {
+    volume: Arc<Volume>,
+    contested: Arc<Contested>,
+    spare: Spare,
+}
+
+impl Adapter {
+    /// For a session with `threads` queue threads.
+    pub fn new(volume: Arc<Volume>, contested: Arc<Contested>, threads: usize) -> Adapter {
+        Adapter { volume, contested, spare: Spare::new(threads) }
+    }
+
+    /// Runs a request that may wait for a key service or a disk; see [`Spare`].
+    fn may_block(&self, job: impl FnOnce(&Volume) + Send + 'static) {
+        let volume = Arc::clone(&self.volume);
+        self.spare.run(move || job(&volume));
+    }
+
+    fn attr_reply(&self, ino: INodeNo, result: Result<Attr, Errno>, reply: ReplyAttr) {
+        let ttl = if self.contested.contains(Ino(ino.0)) { Duration::ZERO } else { TTL };
+        match result {
+            Ok(a) => reply.attr(&ttl, &attr(&a)),
+            Err(e) => reply.error(errno(e)),
+        }
+    }
+}
+
+fn cx(req: &Request, umask: u32) -> ReqCtx {
+    ReqCtx { uid: req.uid(), gid: req.gid(), pid: req.pid(), umask }
+}
+
+fn done(result: Result<(), Errno>, reply: ReplyEmpty) {
+    match result {
+        Ok(()) => reply.ok(),
+        Err(e) => reply.error(errno(e)),
+    }
+}
+
+fn entered(result: Result<Entry, Errno>, reply: ReplyEntry) {
+    match result {
+        Ok(e) => reply.entry(&TTL, &attr(&e.attr), Generation(e.generation)),
+        Err(e) => reply.error(errno(e)),
+    }
+}
+
+/// The two-step protocol of xattr replies: a size is asked for first, then the bytes.
+fn sized(result: Result<Vec<u8>, Errno>, size: u32, reply: ReplyXattr) {
+    match result {
+        Err(e) => reply.error(errno(e)),
+        Ok(value) => match u32::try_from(value.len()) {
+            Ok(len) if size == 0 => reply.size(len),
+            Ok(len) if len <= size => reply.data(&value),
+            _ => reply.error(errno(Errno(libc::ERANGE))),
+        },
+    }
+}
+
+fn counted(result: Result<usize, Errno>, reply: ReplyWrite) {
+    match result.map(u32::try_from) {
+        Ok(Ok(n)) => reply.written(n),
+        Ok(Err(_)) => reply.error(errno(Errno(libc::EIO))),
+        Err(e) => reply.error(errno(e)),
+    }
+}
+
+impl Filesystem for Adapter {
+    fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        fuser::negotiate(config)
+    }
+
+    fn lookup(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let (cx, name) = (cx(req, 0), name.to_owned());
+        self.may_block(move |v| {
+            match guarded(|| v.lookup(&cx, Ino(parent.0), name.as_bytes())) {
+                // Nobody else can make the name appear, so the kernel may remember.
+                Err(Errno(libc::ENOENT)) => reply.entry(&TTL, &reply::absent(), Generation(0)),
+                other => entered(other, reply),
+            }
+        });
+    }
+
+    fn forget(&self, _: &Request, ino: INodeNo, n: u64) {
+        let _ = guarded(|| {
+            self.volume.forget(Ino(ino.0), n);
+            Ok(())
+        });
+    }
+
+    fn getattr(&self, _: &Request, ino: INodeNo, fh: Option<FileHandle>, reply: ReplyAttr) {
+        let (ino_, fh) = (Ino(ino.0), fh.map(|f| Fh(f.0)));
+        let result = guarded(|| {
+            // Asked on behalf of a handle: before a buffered read or write through it.
+            if let Some(fh) = fh.filter(|_| self.contested.contains(ino_)) {
+                self.volume.still_allowed(fh)?;
+            }
+            self.volume.getattr(ino_, fh)
+        });
+        self.attr_reply(ino, result, reply);
+    }
+
+    fn setattr(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        atime: Option<TimeOrNow>,
+        mtime: Option<TimeOrNow>,
+        _ctime: Option<SystemTime>,
+        fh: Option<FileHandle>,
+        _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let set = SetAttr {
+            mode: mode.map(|m| m & 0o7777),
+            uid,
+            gid,
+            size,
+            atime: atime.map(set_time),
+            mtime: mtime.map(set_time),
+        };
+        let fh = fh.map(|f| Fh(f.0));
+        let result = guarded(|| self.volume.setattr(&cx(req, 0), Ino(ino.0), fh, &set));
+        self.attr_reply(ino, result, reply);
+    }
+
+    fn readlink(&self, _: &Request, ino: INodeNo, reply: ReplyData) {
+        self.may_block(move |v| match guarded(|| v.readlink(Ino(ino.0))) {
+            Ok(target) => reply.data(&target),
+            Err(e) => reply.error(errno(e)),
+        });
+    }
+
+    fn mknod(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        umask: u32,
+        rdev: u32,
+        reply: ReplyEntry,
+    ) {
+        let (cx, name) = (cx(req, umask), name.to_owned());
+        self.may_block(move |v| {
+            entered(guarded(|| v.mknod(&cx, Ino(parent.0), name.as_bytes(), mode, rdev)), reply);
+        });
+    }
+
+    fn mkdir(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        umask: u32,
+        reply: ReplyEntry,
+    ) {
+        let (cx, name) = (cx(req, umask), name.to_owned());
+        self.may_block(move |v| {
+            entered(guarded(|| v.mkdir(&cx, Ino(parent.0), name.as_bytes(), mode)), reply);
+        });
+    }
+
+    fn unlink(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let cx = cx(req, 0);
+        done(guarded(|| self.volume.unlink(&cx, Ino(parent.0), name.as_bytes())), reply);
+    }
+
+    fn rmdir(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let cx = cx(req, 0);
+        done(guarded(|| self.volume.rmdir(&cx, Ino(parent.0), name.as_bytes())), reply);
+    }
+
+    fn symlink(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        target: &Path,
+        reply: ReplyEntry,
+    ) {
+        let (cx, name, target) = (cx(req, 0), name.to_owned(), target.as_os_str().to_owned());
+        self.may_block(move |v| {
+            let target = target.as_bytes();
+            entered(guarded(|| v.symlink(&cx, Ino(parent.0), name.as_bytes(), target)), reply);
+        });
+    }
+
+    fn rename(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        newparent: INodeNo,
+        newname: &OsStr,
+        flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        let (cx, from, to) = (cx(req, 0), name.to_owned(), newname.to_owned());
+        let (old, new) = (Ino(parent.0), Ino(newparent.0));
+        self.may_block(move |v| {
+            let (from, to) = (from.as_bytes(), to.as_bytes());
+            done(guarded(|| v.rename(&cx, old, from, new, to, flags.bits())), reply);
+        });
+    }
+
+    fn link(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        newparent: INodeNo,
+        newname: &OsStr,
+        reply: ReplyEntry,
+    ) {
+        let (cx, name) = (cx(req, 0), newname.as_bytes());
+        entered(guarded(|| self.volume.link(&cx, Ino(ino.0), Ino(newparent.0), name)), reply);
+    }
+
+    fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let cx = cx(req, 0);
+        self.may_block(move |v| match guarded(|| v.open(&cx, Ino(ino.0), flags.0)) {
+            Ok(o) => reply.opened(FileHandle(o.fh.0), open_flags(&o)),
+            Err(e) => reply.error(errno(e)),
+        });
+    }
+
+    fn create(
+        &self,
+        req: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        umask: u32,
+        flags: i32,
+        reply: ReplyCreate,
+    ) {
+        let (cx, name) = (cx(req, umask), name.to_owned());
+        self.may_block(move |v| {
+            let made = guarded(|| v.create(&cx, Ino(parent.0), name.as_bytes(), mode, flags));
+            match made {
+                Ok((e, o)) => {
+                    let (generation, fh) = (Generation(e.generation), FileHandle(o.fh.0));
+                    reply.created(&TTL, &attr(&e.attr), generation, fh, open_flags(&o));
+                }
+                Err(e) => reply.error(errno(e)),
+            }
+        });
+    }
+
+    fn read(
+        &self,
+        _: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        size: u32,
+        _flags: OpenFlags,
+        _owner: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        lend::buffer(size, |out| {
+            let result = guarded(|| self.volume.read(Ino(ino.0), Fh(fh.0), offset, out));
+            match result.map(|n| out.get(..n)) {
+                Ok(Some(data)) => reply.data(data),
+                Ok(None) => reply.error(errno(Errno(libc::EIO))),
+                Err(e) => reply.error(errno(e)),
+            }
+        });
+    }
+
+    fn write(
+        &self,
+        _: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        data: &[u8],
+        write_flags: WriteFlags,
+        _flags: OpenFlags,
+        _owner: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        let from = reply::write_from(write_flags);
+        let result = guarded(|| self.volume.write(Ino(ino.0), Fh(fh.0), offset, data, from));
+        counted(result, reply);
+    }
+
+    fn flush(&self, _: &Request, ino: INodeNo, fh: FileHandle, _: LockOwner, reply: ReplyEmpty) {
+        done(guarded(|| self.volume.flush(Ino(ino.0), Fh(fh.0))), reply);
+    }
+
+    fn release(
+        &self,
+        _: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        _flags: OpenFlags,
+        _owner: Option<LockOwner>,
+        _flush: bool,
+        reply: ReplyEmpty,
+    ) {
+        self.may_block(move |v| done(guarded(|| v.release(Ino(ino.0), Fh(fh.0))), reply));
+    }
+
+    fn fsync(&self, _: &Request, ino: INodeNo, fh: FileHandle, data: bool, reply: ReplyEmpty) {
+        self.may_block(move |v| done(guarded(|| v.fsync(Ino(ino.0), Fh(fh.0), data)), reply));
+    }
+
+    fn opendir(&self, req: &Request, ino: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        let cx = cx(req, 0);
+        self.may_block(move |v| match guarded(|| v.opendir(&cx, Ino(ino.0))) {
+            Ok(fh) => {
+                // The kernel keeps the listing until it changes the directory itself.
+                let keep = FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE;
+                reply.opened(FileHandle(fh.0), keep);
+            }
+            Err(e) => reply.error(errno(e)),
+        });
+    }
+
+    fn readdir(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectory,
+    ) {
+        let (cx, mut to) = (cx(req, 0), sink::Plain(&mut reply));
+        let v = &self.volume;
+        match guarded(|| v.readdir(&cx, Ino(ino.0), Fh(fh.0), offset, false, &mut to)) {
+            Ok(()) => reply.ok(),
+            Err(e) => reply.error(errno(e)),
+        }
+    }
+
+    fn readdirplus(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectoryPlus,
+    ) {
+        let (cx, mut to) = (cx(req, 0), sink::Plus(&mut reply));
+        let v = &self.volume;
+        match guarded(|| v.readdir(&cx, Ino(ino.0), Fh(fh.0), offset, true, &mut to)) {
+            Ok(()) => reply.ok(),
+            Err(e) => reply.error(errno(e)),
+        }
+    }
+
+    fn releasedir(
+        &self,
+        _: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        _: OpenFlags,
+        reply: ReplyEmpty,
+    ) {
+        done(guarded(|| self.volume.releasedir(Ino(ino.0), Fh(fh.0))), reply);
+    }
+
+    fn fsyncdir(&self, _: &Request, ino: INodeNo, fh: FileHandle, data: bool, reply: ReplyEmpty) {
+        self.may_block(move |v| done(guarded(|| v.fsyncdir(Ino(ino.0), Fh(fh.0), data)), reply));
+    }
+
+    fn statfs(&self, _: &Request, ino: INodeNo, reply: ReplyStatfs) {
+        match guarded(|| self.volume.statfs(Ino(ino.0))) {
+            Ok(s) => reply.statfs(
+                s.blocks, s.bfree, s.bavail, s.files, s.ffree, s.bsize, s.namelen, s.frsize,
+            ),
+            Err(e) => reply.error(errno(e)),
+        }
+    }
+
+    fn setxattr(
+        &self,
+        req: &Request,
+        ino: INodeNo,
+        name: &OsStr,
+        value: &[u8],
+        flags: i32,
+        _position: u32,
+        reply: ReplyEmpty,
+    ) {
+        let (cx, name) = (cx(req, 0), name.as_bytes());
+        done(guarded(|| self.volume.setxattr(&cx, Ino(ino.0), name, value, flags)), reply);
+    }
+
+    fn getxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        let (cx, name) = (cx(req, 0), name.as_bytes());
+        sized(guarded(|| self.volume.getxattr(&cx, Ino(ino.0), name)), size, reply);
+    }
+
+    fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        sized(guarded(|| self.volume.listxattr(&cx(req, 0), Ino(ino.0))), size, reply);
+    }
+
+    fn removexattr(&self, req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let (cx, name) = (cx(req, 0), name.as_bytes());
+        done(guarded(|| self.volume.removexattr(&cx, Ino(ino.0), name)), reply);
+    }
+
+    fn access(&self, req: &Request, ino: INodeNo, mask: AccessFlags, reply: ReplyEmpty) {
+        done(guarded(|| self.volume.access(&cx(req, 0), Ino(ino.0), mask.bits())), reply);
+    }
+
+    fn fallocate(
+        &self,
+        _: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        offset: u64,
+        len: u64,
+        mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        self.may_block(move |v| {
+            done(guarded(|| v.fallocate(Ino(ino.0), Fh(fh.0), offset, len, mode)), reply);
+        });
+    }
+
+    fn lseek(
+        &self,
+        _: &Request,
+        ino: INodeNo,
+        fh: FileHandle,
+        offset: i64,
+        whence: i32,
+        reply: ReplyLseek,
+    ) {
+        let result = guarded(|| {
+            let offset = u64::try_from(offset).map_err(|_| Errno(libc::ENXIO))?;
+            let at = self.volume.lseek(Ino(ino.0), Fh(fh.0), offset, whence)?;
+            i64::try_from(at).map_err(|_| Errno(libc::EOVERFLOW))
+        });
+        match result {
+            Ok(at) => reply.offset(at),
+            Err(e) => reply.error(errno(e)),
+        }
+    }
+
+    fn copy_file_range(
+        &self,
+        _: &Request,
+        ino_in: INodeNo,
+        fh_in: FileHandle,
+        offset_in: u64,
+        ino_out: INodeNo,
+        fh_out: FileHandle,
+        offset_out: u64,
+        len: u64,
+        _flags: CopyFileRangeFlags,
+        reply: ReplyWrite,
+    ) {
+        let (from, to) = ((Ino(ino_in.0), Fh(fh_in.0)), (Ino(ino_out.0), Fh(fh_out.0)));
+        // The reply counts in 32 bits; callers go on where a short copy ended.
+        let len = len.min(u64::from(u32::MAX) & !0xfff);
+        self.may_block(move |v| {
+            let copied = guarded(|| {
+                v.copy_file_range(from.0, from.1, offset_in, to.0, to.1, offset_out, len)
+            });
+            counted(copied, reply);
+        });
+    }
+}

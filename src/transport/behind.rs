@@ -1,0 +1,45 @@
+//! Writes down, every few seconds, what the volume holds back for a common barrier.
+//!
+//! A thread of its own: it waits for the disk, which the thread that watches the epoch must not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::volume::Volume;
+
+/// Time between two rounds: how long an overwrite that nobody syncs waits at most.
+const ROUND: Duration = Duration::from_secs(3);
+
+/// The thread; dropping this ends it.
+pub struct Behind {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Behind {
+    /// Starts the rounds.
+    pub fn start(volume: Arc<Volume>) -> std::io::Result<Behind> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let rounds = move || {
+            while !stopped.load(Ordering::Relaxed) {
+                thread::park_timeout(ROUND);
+                volume.write_behind();
+            }
+        };
+        let thread = thread::Builder::new().name("kmsfs-behind".into()).spawn(rounds)?;
+        Ok(Behind { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Behind {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            let _ = thread.join(); // a panic there has been reported; nothing to add
+        }
+    }
+}

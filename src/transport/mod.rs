@@ -1,0 +1,122 @@
+//! FUSE: requests in, [`Volume`] calls, replies out.
+//!
+//! Nothing here decides anything about files, keys or formats. A transport decodes a request,
+//! makes one call on the volume and encodes the result; whatever goes wrong on the way, a panic
+//! included, becomes an errno for that one request. The kinds of transport differ in speed,
+//! never in what a program on the mount sees.
+//!
+//! [`serve`] is the only way in. It picks the transport before the kernel's first message is
+//! read, because a session cannot change hands afterwards; today there is one, over the FUSE
+//! device through the `fuser` crate, whose types stay inside this module.
+
+mod adapter;
+mod behind;
+mod fuser;
+mod lend;
+mod mount;
+mod readahead;
+mod reply;
+mod sink;
+mod spare;
+mod sys;
+mod watch;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::volume::Volume;
+use crate::volume::keys::DataKeys;
+
+pub use self::fuser::Session;
+pub use self::readahead::raise as raise_readahead;
+
+/// Who may use the mount; the kernel enforces it before a request is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// The user that mounted.
+    Owner,
+    /// Everybody, within the mode bits.
+    Everybody,
+}
+
+/// A switch of mount(2), given on or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MountFlags {
+    /// `ro`.
+    pub read_only: bool,
+    /// Set-user-id bits are honoured. Off unless asked for: mode bits below are not
+    /// authenticated, so whoever owns the lower tree could make a set-user-id file.
+    pub suid: bool,
+    /// Device nodes work. Off unless asked for, for the same reason.
+    pub dev: bool,
+    /// Programs may be run.
+    pub exec: bool,
+    /// Access times are not kept.
+    pub noatime: bool,
+    /// Every write is synchronous.
+    pub sync: bool,
+    /// Every directory change is synchronous.
+    pub dirsync: bool,
+}
+
+impl Default for MountFlags {
+    fn default() -> MountFlags {
+        MountFlags {
+            read_only: false,
+            suid: false,
+            dev: false,
+            exec: true,
+            noatime: false,
+            sync: false,
+            dirsync: false,
+        }
+    }
+}
+
+/// How to serve a mount.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Flags of the mount.
+    pub flags: MountFlags,
+    /// Who may use it.
+    pub audience: Audience,
+    /// What the mount table shows as its source: the lower directory.
+    pub source: PathBuf,
+    /// Threads that read requests; `None`: one per CPU, at least 2 and at most 8.
+    pub threads: Option<usize>,
+}
+
+/// Why a mount could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// There is no FUSE device.
+    #[error("/dev/fuse is missing")]
+    NoDevice,
+    /// The device, mount(2) or fusermount3 refused this user.
+    #[error("no permission to mount here")]
+    NoPermission,
+    /// `allow_other` was asked for by a user to whom /etc/fuse.conf does not grant it.
+    #[error("allow_other is not granted to users on this machine")]
+    NotForOthers,
+    /// A path that a mount option could be smuggled in with.
+    #[error("the lower directory's path cannot be shown in the mount table")]
+    Source,
+    /// Anything else the system said.
+    #[error("mount failed: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Mounts `volume` at `mountpoint` and starts serving it. On return the kernel's handshake is
+/// over, so that the mount answers; until the session ends, `keys` is watched for changes of
+/// policy.
+///
+/// Call it with no other thread inside the mount point, and after the last fork.
+pub fn serve(
+    volume: Arc<Volume>,
+    keys: Arc<dyn DataKeys>,
+    mountpoint: &Path,
+    options: &Options,
+) -> Result<Session, TransportError> {
+    fuser::start(volume, keys, mountpoint, options)
+}

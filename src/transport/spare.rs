@@ -1,0 +1,168 @@
+//! Threads for requests that may wait, so that the ones that do not are never stuck behind them.
+//!
+//! A queue thread runs a request to its end. An open that waits five seconds for a key service
+//! that is restarting, or an fsync on a slow disk, would hold its thread, and enough of them the
+//! whole mount. Yet handing every such request to another thread costs a wake-up, more than most
+//! of them take. So: a request that may block runs where it is while another queue thread is
+//! certainly free of such requests, and is handed over otherwise. One queue thread therefore
+//! never blocks, and a single stream of fsyncs never pays.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+/// Most spare threads at a time. Further requests queue; the kernel bounds them.
+const MOST: usize = 32;
+
+/// A spare thread without work goes away after this long.
+const IDLE: Duration = Duration::from_secs(10);
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The spare threads of one session.
+pub struct Spare {
+    /// How many blocking requests may run on queue threads at once.
+    inline_limit: usize,
+    inline: AtomicUsize,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    work: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    threads: usize,
+    idle: usize,
+}
+
+impl Spare {
+    /// For a session with `queue_threads` threads that read requests.
+    pub fn new(queue_threads: usize) -> Spare {
+        Spare {
+            inline_limit: queue_threads.saturating_sub(1),
+            inline: AtomicUsize::new(0),
+            shared: Arc::default(),
+        }
+    }
+
+    /// Runs `job`, here or on a spare thread.
+    pub fn run(&self, job: impl FnOnce() + Send + 'static) {
+        if self.inline.fetch_add(1, Ordering::Relaxed) < self.inline_limit {
+            let _leave = Leave(&self.inline);
+            job();
+            return;
+        }
+        self.inline.fetch_sub(1, Ordering::Relaxed);
+        self.hand_over(Box::new(job));
+    }
+
+    fn hand_over(&self, job: Job) {
+        let mut state = self.shared.state.lock();
+        state.jobs.push_back(job);
+        if state.idle >= state.jobs.len() || state.threads >= MOST {
+            self.shared.work.notify_one();
+            return;
+        }
+        state.threads += 1;
+        drop(state);
+        let shared = Arc::clone(&self.shared);
+        let spawned =
+            thread::Builder::new().name("kmsfs-spare".into()).spawn(move || shared.work());
+        if spawned.is_err() {
+            // No thread to be had: the request is served here, late rather than never.
+            let mut state = self.shared.state.lock();
+            state.threads -= 1;
+            let job = state.jobs.pop_back();
+            drop(state);
+            if let Some(job) = job {
+                job();
+            }
+        }
+    }
+}
+
+/// Counts a request out, also when it panics.
+struct Leave<'a>(&'a AtomicUsize);
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    fn work(&self) {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(job) = state.jobs.pop_front() {
+                drop(state);
+                job();
+                state = self.state.lock();
+                continue;
+            }
+            state.idle += 1;
+            let timed_out = self.work.wait_for(&mut state, IDLE).timed_out();
+            state.idle -= 1;
+            if timed_out && state.jobs.is_empty() {
+                state.threads -= 1;
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{channel, sync_channel};
+
+    use super::*;
+
+    #[test]
+    fn a_lone_request_stays_on_its_thread() {
+        let spare = Spare::new(2);
+        let here = thread::current().id();
+        let (tx, rx) = channel();
+        spare.run(move || tx.send(thread::current().id()).unwrap());
+        assert_eq!(rx.recv().unwrap(), here);
+    }
+
+    #[test]
+    fn the_last_queue_thread_is_never_blocked() {
+        let spare = Arc::new(Spare::new(2));
+        let (release, blocked) = sync_channel::<()>(0);
+        let (entered_tx, entered) = channel();
+        // One queue thread blocks inside a request.
+        let other = Arc::clone(&spare);
+        let queue = thread::spawn(move || {
+            other.run(move || {
+                entered_tx.send(()).unwrap();
+                blocked.recv().unwrap();
+            });
+        });
+        entered.recv().unwrap();
+        // The other one gets a hundred that may block: it must come back from each at once.
+        let here = thread::current().id();
+        let (tx, rx) = channel();
+        for _ in 0..100 {
+            let tx = tx.clone();
+            spare.run(move || tx.send(thread::current().id()).unwrap());
+        }
+        let ran: Vec<_> = rx.iter().take(100).collect();
+        assert!(ran.iter().all(|&id| id != here));
+        release.send(()).unwrap();
+        queue.join().unwrap();
+        // And afterwards requests run in place again.
+        let (tx, rx) = channel();
+        spare.run(move || tx.send(thread::current().id()).unwrap());
+        assert_eq!(rx.recv().unwrap(), here);
+    }
+}

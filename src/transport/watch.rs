@@ -1,0 +1,173 @@
+//! Makes a change of policy bite on files that are open.
+//!
+//! The page cache belongs to the inode: what one user's read brought in, another user's handle
+//! can read without a request being made. So when the policy epoch moves, the pages of every
+//! open inode are dropped, and the next read through any handle is a request that the volume
+//! decides.
+//!
+//! That alone would not hold for long: a user who is still allowed brings the pages back. An
+//! inode with a handle that has lost its right is therefore *contested* until that handle is
+//! closed. The kernel is made to believe that the attributes of a contested inode are never
+//! valid; before each buffered read or write it then asks for them on behalf of the very handle
+//! that reads, and the volume says EACCES to the one and answers the other.
+
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use ::fuser::{INodeNo, Notifier};
+use dashmap::DashSet;
+use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
+
+use super::sys;
+use crate::volume::Ino;
+use crate::volume::Volume;
+use crate::volume::keys::DataKeys;
+
+/// Time between looks at the epoch. A revocation is promised within a second; this and the
+/// invalidation itself are well below.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Looks between two droppings of a contested inode's pages: a second. Reads are refused at
+/// once; this is for pages that are mapped.
+const LOOKS: u32 = 10;
+
+/// Generation of every inode: the volume never gives a number to a second inode.
+const GENERATION: u32 = 0;
+
+/// The inodes that are open through at least one handle whose user is no longer allowed.
+#[derive(Default)]
+pub struct Contested(DashSet<Ino>);
+
+impl Contested {
+    /// Whether the kernel must ask about `ino` every time. One load while there is none.
+    pub fn contains(&self, ino: Ino) -> bool {
+        !self.0.is_empty() && self.0.contains(&ino)
+    }
+}
+
+/// The watching thread; dropping this ends it.
+pub struct Watch {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watch {
+    /// Starts watching `keys` for `volume`, mounted at `mountpoint`.
+    pub fn start(
+        volume: Arc<Volume>,
+        keys: Arc<dyn DataKeys>,
+        notifier: Notifier,
+        contested: Arc<Contested>,
+        mountpoint: &Path,
+    ) -> std::io::Result<Watch> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let watcher = Watcher {
+            volume,
+            keys,
+            notifier,
+            contested,
+            mountpoint: mountpoint.to_owned(),
+            stop: Arc::clone(&stop),
+        };
+        let thread =
+            thread::Builder::new().name("kmsfs-watch".into()).spawn(move || watcher.run())?;
+        Ok(Watch { stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            let _ = thread.join(); // a panic there has been reported; nothing to add
+        }
+    }
+}
+
+struct Watcher {
+    volume: Arc<Volume>,
+    keys: Arc<dyn DataKeys>,
+    notifier: Notifier,
+    contested: Arc<Contested>,
+    mountpoint: PathBuf,
+    stop: Arc<AtomicBool>,
+}
+
+impl Watcher {
+    fn run(self) {
+        let mut seen = self.keys.epoch();
+        let mut looks = 0;
+        while !self.stop.load(Ordering::Relaxed) {
+            thread::park_timeout(TICK);
+            let now = self.keys.epoch();
+            looks += 1;
+            if now != seen {
+                // Remembered before the work: a move during it is seen by the next look.
+                seen = now;
+                self.volume.open_inodes().into_iter().for_each(|ino| self.review(ino));
+            } else if looks >= LOOKS {
+                looks = 0;
+                self.refresh();
+            }
+        }
+    }
+
+    /// Inodes that nobody has open any more are not contested; of the others, pages that a user
+    /// with the right has brought back are dropped again.
+    fn refresh(&self) {
+        if self.contested.0.is_empty() {
+            return;
+        }
+        let open = self.volume.open_inodes();
+        self.contested.0.retain(|ino| open.contains(ino));
+        let listed: Vec<Ino> = self.contested.0.iter().map(|ino| *ino).collect();
+        listed.into_iter().for_each(|ino| self.drop_pages(ino));
+    }
+
+    /// Drops the pages of one inode and decides anew whether it is contested.
+    fn review(&self, ino: Ino) {
+        let contested = self.volume.contested(ino);
+        let new = if contested {
+            // Listed first, so that no answer with a lasting attribute overtakes the list.
+            self.contested.0.insert(ino)
+        } else {
+            self.contested.0.remove(&ino);
+            false
+        };
+        self.drop_pages(ino);
+        if new && let Err(e) = self.expire(ino) {
+            // Without the capability there is no second user to protect from: an unprivileged
+            // mount serves its owner alone.
+            tracing::debug!(ino = ino.0, error = %e, "attributes could not be expired");
+        }
+    }
+
+    /// Waits for the kernel, which waits for pages that are being read or written back: those
+    /// requests are served by other threads.
+    fn drop_pages(&self, ino: Ino) {
+        if let Err(e) = self.notifier.inval_inode(INodeNo(ino.0), 0, 0) {
+            tracing::debug!(ino = ino.0, error = %e, "pages could not be dropped");
+        }
+    }
+
+    /// Makes the kernel ask for the attributes of `ino` once, now. The answer says that they
+    /// are not to be kept, which ends the life of the ones it was given before.
+    fn expire(&self, ino: Ino) -> std::io::Result<()> {
+        // Opened anew each time: a descriptor that stays open would keep the mount busy. One of
+        // the O_PATH kind will not do.
+        let root = rustix::fs::open(
+            &self.mountpoint,
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        let inode = sys::open_nodeid(root.as_fd(), ino.0, GENERATION)?;
+        let how = AtFlags::EMPTY_PATH | AtFlags::STATX_FORCE_SYNC;
+        rustix::fs::statx(&inode, c"", how, StatxFlags::BASIC_STATS)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,195 @@
+//! Attributes: showing them and setting them.
+
+use std::os::fd::AsFd;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+
+use crate::lower::Pinned;
+use crate::sync::Arc;
+
+use super::Volume;
+use super::inode::Inode;
+use super::types::{Attr, Errno, Fh, FileKind, Ino, ReqCtx, SetAttr, SetTime, StatFs};
+
+impl Volume {
+    /// stat(2) of an inode that the kernel remembers.
+    pub fn getattr(&self, ino: Ino, _fh: Option<Fh>) -> Result<Attr, Errno> {
+        let inode = self.inodes.get(ino).ok_or(Errno::ESTALE)?;
+        self.attr(&inode)
+    }
+
+    pub(super) fn attr(&self, inode: &Arc<Inode>) -> Result<Attr, Errno> {
+        if inode.ino == Ino::ROOT {
+            return Ok(self.attr_of(Ino::ROOT, &self.root.stat_self()?));
+        }
+        // An open file tells best: it needs no name.
+        let open = inode.file.lock().state.clone();
+        if let Some(file) = open {
+            return Ok(self.attr_at(inode, &file.io().stat()?, None));
+        }
+        if let Some(pin) = inode.pin.lock().clone() {
+            return Ok(self.attr_at(inode, &Pinned::new(pin.as_fd()).stat()?, None));
+        }
+        let alias = inode.alias().ok_or(Errno::ESTALE)?;
+        let (_, parent) = self.dir_and_fd(alias.parent)?;
+        let st = parent.stat(&alias.lower)?;
+        if st.ino != inode.lower_ino() {
+            return Err(Errno::ESTALE);
+        }
+        Ok(self.attr_at(inode, &st, Some((&parent, &alias.lower))))
+    }
+
+    /// Runs `work` on the inode below, held as a reference.
+    pub(super) fn with_pinned<T>(
+        &self,
+        inode: &Arc<Inode>,
+        work: impl FnOnce(&Pinned<'_>) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        if inode.kind == FileKind::Directory {
+            let state = self.dir(inode)?;
+            let fd = self.dir_fd(inode, &state)?;
+            return work(&Pinned::new(fd.fd()));
+        }
+        let open = inode.file.lock().state.clone();
+        if let Some(file) = open {
+            return work(&Pinned::new(file.io().fd()));
+        }
+        if let Some(pin) = inode.pin.lock().clone() {
+            return work(&Pinned::new(pin.as_fd()));
+        }
+        let alias = inode.alias().ok_or(Errno::ESTALE)?;
+        let (_, parent) = self.dir_and_fd(alias.parent)?;
+        let pin = parent.pin(&alias.lower)?;
+        let pinned = Pinned::new(pin.as_fd());
+        if pinned.stat()?.ino != inode.lower_ino() {
+            return Err(Errno::ESTALE);
+        }
+        work(&pinned)
+    }
+
+    /// chmod, chown, truncate and utimens in one, as SETATTR has it.
+    pub fn setattr(
+        &self,
+        cx: &ReqCtx,
+        ino: Ino,
+        fh: Option<Fh>,
+        set: &SetAttr,
+    ) -> Result<Attr, Errno> {
+        self.writable()?;
+        let inode = self.inodes.get(ino).ok_or(Errno::ESTALE)?;
+        if let Some(size) = set.size {
+            self.set_size(cx, &inode, fh, size)?;
+        }
+        if set.uid.is_some() || set.gid.is_some() {
+            self.with_pinned(&inode, |pin| Ok(pin.chown(set.uid, set.gid)?))?;
+        }
+        if let Some(mode) = set.mode {
+            self.with_pinned(&inode, |pin| Ok(pin.chmod(mode & 0o7777)?))?;
+        }
+        if set.atime.is_some() || set.mtime.is_some() {
+            self.set_times(&inode, set)?;
+        }
+        self.attr(&inode)
+    }
+
+    fn set_size(
+        &self,
+        cx: &ReqCtx,
+        inode: &Arc<Inode>,
+        fh: Option<Fh>,
+        size: u64,
+    ) -> Result<(), Errno> {
+        let env = self.env();
+        let cut = |file: &Arc<super::file::FileState>| {
+            file.truncate(&env, size).map_err(|e| self.file_errno(inode, file, e))?;
+            file.set_mtime(Some(super::data::now()));
+            Ok(())
+        };
+        match fh {
+            Some(fh) => cut(&self.handles.file(fh)?.file),
+            None => self.with_file(inode, self.caller(cx), cut),
+        }
+    }
+
+    fn set_times(&self, inode: &Arc<Inode>, set: &SetAttr) -> Result<(), Errno> {
+        let times =
+            Timestamps { last_access: timespec(set.atime), last_modification: timespec(set.mtime) };
+        self.with_pinned(inode, |pin| Ok(pin.set_times(&times)?))?;
+        // What we write to the file later must not move what was just set.
+        let open = inode.file.lock().state.clone();
+        if let (Some(file), Some(mtime)) = (open, set.mtime) {
+            let time = match mtime {
+                SetTime::Now => file.io().stat()?.mtime,
+                SetTime::At(time) => pair(time),
+            };
+            file.set_mtime(Some(time));
+        }
+        Ok(())
+    }
+
+    /// statfs(2), passed through: what is free below is free here, less the headers to come.
+    pub fn statfs(&self, _ino: Ino) -> Result<StatFs, Errno> {
+        let st = self.root.statvfs()?;
+        let bytes = |n: u64| u32::try_from(n).unwrap_or(4096);
+        Ok(StatFs {
+            blocks: st.f_blocks,
+            bfree: st.f_bfree,
+            bavail: st.f_bavail,
+            files: st.f_files,
+            ffree: st.f_ffree,
+            bsize: bytes(st.f_bsize),
+            frsize: bytes(st.f_frsize),
+            namelen: 255,
+        })
+    }
+
+    /// access(2): decided by the kernel under default_permissions.
+    pub fn access(&self, _cx: &ReqCtx, ino: Ino, _mask: i32) -> Result<(), Errno> {
+        self.inodes.get(ino).map(|_| ()).ok_or(Errno::ESTALE)
+    }
+}
+
+fn timespec(time: Option<SetTime>) -> Timespec {
+    match time {
+        None => Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        Some(SetTime::Now) => Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
+        Some(SetTime::At(time)) => {
+            let (sec, nsec) = pair(time);
+            Timespec { tv_sec: sec, tv_nsec: i64::from(nsec) }
+        }
+    }
+}
+
+/// Seconds and nanoseconds since 1970; before it, seconds count down and nanoseconds up.
+fn pair(time: SystemTime) -> (i64, u32) {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => (i64::try_from(after.as_secs()).unwrap_or(i64::MAX), after.subsec_nanos()),
+        Err(before) => {
+            let before = before.duration();
+            let sec = i64::try_from(before.as_secs()).unwrap_or(i64::MAX);
+            match before.subsec_nanos() {
+                0 => (-sec, 0),
+                nanos => (-sec - 1, 1_000_000_000 - nanos),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lower::LowerStat;
+    use std::time::Duration;
+
+    #[test]
+    fn times_before_1970_keep_their_fraction() {
+        for time in [
+            UNIX_EPOCH - Duration::new(10, 250),
+            UNIX_EPOCH - Duration::new(0, 1),
+            UNIX_EPOCH + Duration::new(7, 9),
+        ] {
+            assert_eq!(LowerStat::time(pair(time)), time);
+        }
+    }
+}

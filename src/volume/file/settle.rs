@@ -1,0 +1,180 @@
+//! Headers: saying that a writer is at work, and that it is done.
+
+use std::io::IoSlice;
+
+use crate::format::{
+    BLOCK, DIR_HEADER_LEN, Header, Kind, PageNo, PlainLen, SLOT, SLOT_BODY, cipher_len,
+};
+
+use super::super::options::CrashSafety;
+use super::state::{FileEnv, FileError, FileState, Found, Meta, OnDisk};
+
+/// How far [`FileState::settle`] goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::volume) enum Settle {
+    /// The size below is the size above; the header may go on saying that a writer is at work.
+    Size,
+    /// The tree too, and the header says clean.
+    Clean,
+}
+
+/// Byte offset of the slot that holds generation `generation`: odd ones lie in slot A.
+fn slot_offset(generation: u64) -> u64 {
+    if generation % 2 == 1 { 0 } else { SLOT as u64 }
+}
+
+impl FileState {
+    /// To be called before anything of an open file changes below.
+    ///
+    /// # Crash
+    /// From here on the header says "a writer of this session is at work" until it is settled.
+    /// In a file that another session closed this must reach the disk before any entry does, or
+    /// power loss would leave a clean header over entries that it does not know; hence the sync,
+    /// once per file and session.
+    pub(super) fn begin_change(&self, env: &FileEnv, meta: &mut Meta) -> Result<(), FileError> {
+        if !self.writable {
+            return Err(FileError::ReadOnly);
+        }
+        if meta.found == Found::Relaxed {
+            self.recover(env, meta)?;
+        }
+        if meta.on_disk == OnDisk::Clean {
+            let durable = env.crash == CrashSafety::Power && meta.session != env.session;
+            // The size in the header is what it was; what is pending stays pending.
+            self.write_header(env, meta, false, [0; 16], durable)?;
+        }
+        Ok(())
+    }
+
+    /// Brings header and length up to date. Does nothing when there is nothing to say.
+    ///
+    /// # Crash
+    /// Length, then nodes, then header: a stop in between leaves a header that says that a
+    /// writer was at work, whose size wins.
+    pub fn settle(&self, env: &FileEnv, how: Settle) -> Result<(), FileError> {
+        let mut meta = self.meta.write();
+        if !self.writable {
+            return Ok(());
+        }
+        self.let_go(&mut meta)?;
+        let clean = how == Settle::Clean && meta.tree_valid;
+        let pending = meta.size_stale || meta.len_stale || meta.on_disk == OnDisk::Fresh;
+        let unclean = clean && meta.on_disk == OnDisk::Dirty;
+        if meta.found == Found::Relaxed || !(pending || unclean) {
+            return self.restore_mtime(&meta);
+        }
+        if meta.len_stale {
+            let len = cipher_len(PlainLen(meta.size)).ok_or(FileError::TooBig)?;
+            self.io.set_len(len.0)?;
+            meta.len_stale = false;
+        }
+        let root = if clean {
+            let mut pages = self.pages.lock();
+            self.write_tree(&meta, &mut pages)?
+        } else {
+            [0; 16]
+        };
+        self.write_header(env, &mut meta, clean, root, false)?;
+        if clean {
+            meta.touched = false;
+        }
+        self.restore_mtime(&meta)
+    }
+
+    /// Our own writes moved the lower modification time; this puts back what the user may see.
+    pub(super) fn restore_mtime(&self, meta: &Meta) -> Result<(), FileError> {
+        if let Some((sec, nsec)) = meta.mtime
+            && self.writable
+        {
+            self.io.set_mtime(sec, nsec)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the file durable: its data, its header with the size, and with `all` its times.
+    ///
+    /// # Crash
+    /// Where power loss counts, a size that grew is told only after the data behind it is down:
+    /// else it could be found with zeros that nobody wrote.
+    pub fn sync(&self, env: &FileEnv, all: bool) -> Result<(), FileError> {
+        if self.writable && env.crash == CrashSafety::Power {
+            let mut meta = self.meta.write();
+            self.let_go(&mut meta)?;
+            if meta.size_stale && meta.size > 0 {
+                self.io.sync(false)?;
+                meta.in_flight.clear();
+            }
+        }
+        self.settle(env, Settle::Size)?;
+        let mut meta = self.meta.write();
+        self.io.sync(all)?;
+        meta.in_flight.clear();
+        meta.cut_unsynced = false;
+        Ok(())
+    }
+
+    /// Writes the next generation of the header into the slot that holds the one before last.
+    /// A file without a header gets its whole first page.
+    pub(super) fn write_header(
+        &self,
+        env: &FileEnv,
+        meta: &mut Meta,
+        clean: bool,
+        root: [u8; 16],
+        durable: bool,
+    ) -> Result<(), FileError> {
+        let header = Header {
+            kind: Kind::File,
+            suite: self.identity.suite,
+            clean,
+            multi_link: meta.multi_link,
+            generation: meta.generation + 1,
+            session: env.session,
+            id: self.identity.id,
+            size: meta.size,
+            root: if clean { root } else { [0; 16] },
+            writes: meta.writes,
+            wrapped: self.identity.wrapped.clone(),
+            mtime: meta.header_mtime,
+        };
+        let body: [u8; SLOT_BODY] = header
+            .encode(self.keys.header())
+            .map_err(|_| FileError::Tampered("the header to be written"))?;
+        if meta.on_disk == OnDisk::Fresh {
+            let mut page = vec![0u8; BLOCK];
+            let (slots, entries) = page.split_at_mut(DIR_HEADER_LEN);
+            let (slot_a, slot_b) = slots.split_at_mut(SLOT);
+            let (a_body, a_tag) = slot_a.split_at_mut(SLOT_BODY);
+            a_body.copy_from_slice(&body);
+            let [tag_a, tag_b] = meta.link_tags;
+            a_tag.copy_from_slice(&tag_a);
+            slot_b.split_at_mut(SLOT_BODY).1.copy_from_slice(&tag_b);
+            entries.copy_from_slice(self.pages.lock().get(PageNo(0)).unwrap_or_default());
+            self.io.write_at(&[IoSlice::new(&page)], 0)?;
+        } else if durable {
+            self.io.write_durable_at(&[IoSlice::new(&body)], slot_offset(header.generation))?;
+        } else {
+            self.io.write_at(&[IoSlice::new(&body)], slot_offset(header.generation))?;
+        }
+        meta.on_disk = if clean { OnDisk::Clean } else { OnDisk::Dirty };
+        meta.generation = header.generation;
+        meta.session = env.session;
+        meta.writes_told = meta.writes;
+        meta.size_stale = false;
+        Ok(())
+    }
+
+    /// Notes in the header that the file has more names than it has room for link tags.
+    pub fn set_multi_link(&self, env: &FileEnv) -> Result<(), FileError> {
+        {
+            let mut meta = self.meta.write();
+            if meta.multi_link {
+                return Ok(());
+            }
+            self.begin_change(env, &mut meta)?;
+            meta.multi_link = true;
+            meta.size_stale = true;
+        }
+        self.settle(env, Settle::Clean)
+    }
+}

@@ -1,0 +1,250 @@
+//! What is known of an open file.
+
+use std::collections::HashSet;
+
+use crate::crypto::Suite;
+use crate::format::{FileId, FileKeys, Header, WrappedKey};
+use crate::lower::{FileIo, LowerError};
+use crate::sync::{Mutex, RwLock};
+
+use super::super::options::CrashSafety;
+use super::held::Held;
+use super::pages::Pages;
+
+/// What went wrong in a file's data path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(in crate::volume) enum FileError {
+    /// The lower filesystem failed.
+    #[error("below: {0}")]
+    Lower(#[from] LowerError),
+    /// Something below was changed by somebody without the key. Names what.
+    #[error("{0} does not authenticate")]
+    Tampered(&'static str),
+    /// Past the largest size.
+    #[error("past the largest file size")]
+    TooBig,
+    /// The data key has sealed as many blocks as it may.
+    #[error("the data key has sealed as many blocks as one key may; copy the file to get another")]
+    NonceBudget,
+    /// The lower file is open for reading only.
+    #[error("read-only below")]
+    ReadOnly,
+}
+
+/// What all files of a mount share.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::volume) struct FileEnv {
+    /// Number of this mount's session.
+    pub session: u64,
+    /// Which sudden stops must be harmless.
+    pub crash: CrashSafety,
+}
+
+/// Who a file is, in the clear.
+#[derive(Debug)]
+pub(in crate::volume) struct Identity {
+    /// Its id.
+    pub id: FileId,
+    /// How it is sealed.
+    pub suite: Suite,
+    /// Its data key under the CMK.
+    pub wrapped: WrappedKey,
+}
+
+/// State of the header below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnDisk {
+    /// There is none yet: a stop now leaves an empty file.
+    Fresh,
+    /// Its newest slot says clean.
+    Clean,
+    /// Its newest slot says that a writer is at work.
+    Dirty,
+}
+
+/// How a file is read after what happened to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::volume) enum Found {
+    /// Closed cleanly: everything must match.
+    Strict,
+    /// A session stopped while it was open, or lost power after: see `recover`.
+    Relaxed,
+}
+
+pub(super) struct Meta {
+    /// Plaintext bytes.
+    pub size: u64,
+    pub on_disk: OnDisk,
+    /// Generation of the newest slot; slot A holds the odd ones.
+    pub generation: u64,
+    /// Session in the newest slot.
+    pub session: u64,
+    pub multi_link: bool,
+    /// Blocks sealed under the data key.
+    pub writes: u64,
+    /// How many of them the header below knows of.
+    pub writes_told: u64,
+    pub found: Found,
+    /// The header below has another size.
+    pub size_stale: bool,
+    /// The lower file has another length than the size asks for.
+    pub len_stale: bool,
+    /// Anything but the header changed since it was last written clean.
+    pub touched: bool,
+    /// What the modification time must be; set again after our own writes moved it.
+    pub mtime: Option<(i64, u32)>,
+    /// What the header says of it; kept as found.
+    pub header_mtime: Option<(i64, u32)>,
+    /// Blocks whose data was overwritten and not synced since: their entry's two seals are both
+    /// spoken for, so a third needs a sync first.
+    pub in_flight: HashSet<u64>,
+    /// The lower file was cut and not synced since: what was cut may come back with a power cut.
+    pub cut_unsynced: bool,
+    /// Overwrites that wait for a barrier.
+    pub held: Held,
+    /// The bytes past the size in the last block are known to be zero.
+    pub tail_zero: bool,
+    /// The nodes describe the entry pages below, but for the pages noted as changed.
+    pub tree_valid: bool,
+    /// Link tags for a header that is still to be written: slot A's, slot B's.
+    pub link_tags: [[u8; 32]; 2],
+}
+
+/// An open file.
+pub(in crate::volume) struct FileState {
+    pub(super) io: Box<dyn FileIo>,
+    pub(super) writable: bool,
+    pub(super) identity: Identity,
+    pub(super) keys: FileKeys,
+    pub(super) meta: RwLock<Meta>,
+    pub(super) pages: Mutex<Pages>,
+}
+
+impl FileState {
+    /// A file that has just been made, or was lost before its first header and is empty.
+    pub fn fresh(io: Box<dyn FileIo>, identity: Identity, keys: FileKeys) -> FileState {
+        let meta = Meta {
+            size: 0,
+            on_disk: OnDisk::Fresh,
+            generation: 0,
+            session: 0,
+            multi_link: false,
+            writes: 0,
+            writes_told: 0,
+            found: Found::Strict,
+            size_stale: true,
+            len_stale: true,
+            touched: false,
+            mtime: None,
+            header_mtime: None,
+            in_flight: HashSet::new(),
+            held: Held::default(),
+            cut_unsynced: false,
+            tail_zero: true,
+            tree_valid: true,
+            link_tags: [[0; 32]; 2],
+        };
+        FileState {
+            io,
+            writable: true,
+            identity,
+            keys,
+            meta: RwLock::new(meta),
+            pages: Mutex::new(Pages::empty()),
+        }
+    }
+
+    /// A file found below, with its verified header. `page0` is the first page, `block0` the
+    /// second where it was read along.
+    ///
+    /// # Errors
+    /// `Tampered` if the file was closed cleanly and is not as it was then.
+    pub fn found(
+        io: Box<dyn FileIo>,
+        writable: bool,
+        identity: Identity,
+        keys: FileKeys,
+        header: &Header,
+        found: Found,
+        first_pages: &[u8],
+    ) -> Result<FileState, FileError> {
+        let meta = Meta {
+            size: header.size,
+            on_disk: if header.clean { OnDisk::Clean } else { OnDisk::Dirty },
+            generation: header.generation,
+            session: header.session,
+            multi_link: header.multi_link,
+            writes: header.writes,
+            writes_told: header.writes,
+            found,
+            size_stale: false,
+            len_stale: found == Found::Relaxed,
+            touched: false,
+            mtime: None,
+            header_mtime: header.mtime,
+            in_flight: HashSet::new(),
+            held: Held::default(),
+            cut_unsynced: false,
+            tail_zero: header.size.is_multiple_of(crate::format::BLOCK as u64),
+            tree_valid: found == Found::Strict,
+            link_tags: [[0; 32]; 2],
+        };
+        let file = FileState {
+            io,
+            writable,
+            identity,
+            keys,
+            meta: RwLock::new(meta),
+            pages: Mutex::new(Pages::with_first(first_pages)),
+        };
+        if found == Found::Strict {
+            file.check_tree(header)?;
+        }
+        Ok(file)
+    }
+
+    /// Plaintext bytes.
+    pub fn size(&self) -> u64 {
+        self.meta.read().size
+    }
+
+    /// Id, suite and wrapped key.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The keys, for extended attributes.
+    pub fn keys(&self) -> &FileKeys {
+        &self.keys
+    }
+
+    /// The lower file, for calls on the inode that carry no data.
+    pub fn io(&self) -> &dyn FileIo {
+        self.io.as_ref()
+    }
+
+    /// Whether the file can be changed below.
+    pub fn writable(&self) -> bool {
+        self.writable
+    }
+
+    /// The modification time to show while it is ours to keep; `None`: what is below is right.
+    pub fn mtime(&self) -> Option<(i64, u32)> {
+        self.meta.read().mtime
+    }
+
+    /// Sets the modification time, now and again after later writes of ours.
+    pub fn set_mtime(&self, time: Option<(i64, u32)>) {
+        self.meta.write().mtime = time;
+    }
+
+    /// The header's link tags, for one that is still to be written. `false`: it is below.
+    pub fn set_fresh_link_tag(&self, tag: [u8; 32]) -> bool {
+        let mut meta = self.meta.write();
+        if meta.on_disk != OnDisk::Fresh {
+            return false;
+        }
+        meta.link_tags = [tag, [0; 32]];
+        true
+    }
+}

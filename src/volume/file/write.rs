@@ -1,0 +1,231 @@
+//! Writing: seal, entries, data, in this order.
+//!
+//! An entry has room for two seals. Writing a block puts the new seal beside the one that the
+//! data below still has, makes that reach the disk first, and only then overwrites the data:
+//! whichever of the two is found after a stop, its seal is in the entry. For a kill the order of
+//! the calls is enough. For power loss the entry must be durable before the data is touched:
+//! such blocks go through `held`. Blocks that held nothing need no barrier.
+
+use std::cell::RefCell;
+use std::io::IoSlice;
+
+use crate::crypto::random_nonces;
+use crate::format::{
+    BLOCK, BlockNo, Entry, MAX_PLAIN, MAX_WRITES, PageNo, Seal, block_offset, blocks_of,
+    entry_page_of, entry_page_offset, entry_slot,
+};
+
+use super::blocks::{Block, run_length, stretches};
+use super::pages::Pages;
+use super::state::{FileEnv, FileError, FileState, Meta, OnDisk};
+
+/// Blocks sealed and written in one go.
+const BATCH: usize = 256;
+
+/// Seals that a header may not know of; a stop loses the count of no more (S-10).
+pub(super) const MAX_UNTOLD: u64 = 1 << 28;
+
+thread_local! {
+    /// Ciphertext on its way down; kept, so that a write allocates nothing.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl FileState {
+    /// Writes `data` at plaintext `offset`, extending the file if it ends past the size.
+    ///
+    /// # Errors
+    /// `Lower(NOSPC)` and the like leave every block with its old content or its new.
+    ///
+    /// # Crash
+    /// See the module's text.
+    pub fn write(&self, env: &FileEnv, offset: u64, data: &[u8]) -> Result<(), FileError> {
+        let end = offset.checked_add(data.len() as u64).filter(|&end| end <= MAX_PLAIN);
+        let end = end.ok_or(FileError::TooBig)?;
+        if data.is_empty() {
+            return Ok(());
+        }
+        let mut meta = self.meta.write();
+        self.begin_change(env, &mut meta)?;
+        if offset > meta.size {
+            self.zero_tail(env, &mut meta)?;
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut at = offset;
+            let mut rest = data;
+            while !rest.is_empty() {
+                let inside = usize::try_from(at % BLOCK as u64).unwrap_or(0);
+                let room = BATCH * BLOCK - inside;
+                let (part, after) = rest.split_at(rest.len().min(room));
+                self.write_batch(env, &mut meta, at, part, scratch)?;
+                at += part.len() as u64;
+                rest = after;
+                // The size follows each batch, so that an error later loses nothing before it.
+                self.grow_to(&mut meta, at.min(end));
+            }
+            Ok(())
+        })
+    }
+
+    /// The size after data was written up to `end`.
+    fn grow_to(&self, meta: &mut Meta, end: u64) {
+        if end > meta.size {
+            meta.size = end;
+            meta.size_stale = true;
+            meta.len_stale = true;
+            meta.tail_zero = true;
+        }
+    }
+
+    /// At most [`BATCH`] blocks: merges the edges with what is there, and commits.
+    fn write_batch(
+        &self,
+        env: &FileEnv,
+        meta: &mut Meta,
+        at: u64,
+        data: &[u8],
+        scratch: &mut Vec<u8>,
+    ) -> Result<(), FileError> {
+        let size = BLOCK as u64;
+        let first = at / size;
+        let inside = usize::try_from(at % size).unwrap_or(0);
+        let bytes = (inside + data.len()).next_multiple_of(BLOCK);
+        let end = inside + data.len();
+        scratch.clear();
+        scratch.resize(bytes, 0);
+        let (blocks, _) = scratch.as_chunks_mut::<BLOCK>();
+        let last = blocks.len().saturating_sub(1);
+        if let Some(block) = blocks.first_mut()
+            && (inside != 0 || (last == 0 && end != BLOCK))
+        {
+            self.plain_block(meta, first, block)?;
+        }
+        if last > 0
+            && !end.is_multiple_of(BLOCK)
+            && let Some(block) = blocks.last_mut()
+        {
+            self.plain_block(meta, first + last as u64, block)?;
+        }
+        if let Some(place) = scratch.get_mut(inside..end) {
+            place.copy_from_slice(data);
+        }
+        self.commit(env, meta, first, scratch)
+    }
+
+    /// Seals whole plaintext blocks in `buf` and brings them to the disk from block `first` on.
+    pub(super) fn commit(
+        &self,
+        env: &FileEnv,
+        meta: &mut Meta,
+        first: u64,
+        buf: &mut [u8],
+    ) -> Result<(), FileError> {
+        let (blocks, _) = buf.as_chunks_mut::<BLOCK>();
+        let count = blocks.len() as u64;
+        if meta.writes.saturating_add(count) > MAX_WRITES {
+            tracing::error!(file = %self.identity.id, "the data key's budget of block writes is used up");
+            return Err(FileError::NonceBudget);
+        }
+        meta.writes += count;
+        if meta.writes - meta.writes_told >= MAX_UNTOLD && meta.on_disk != OnDisk::Fresh {
+            self.write_header(env, meta, false, [0; 16], false)?;
+        }
+        meta.touched = true;
+        let nonces = random_nonces(blocks.len());
+        let seals: Vec<Seal> = (first..)
+            .zip(blocks.iter_mut().zip(nonces))
+            .map(|(b, (block, nonce))| self.keys.block().seal(BlockNo(b), block, nonce))
+            .collect();
+        self.settle_cut(meta)?;
+        let old = self.entries(meta, first..first + count)?;
+        let beyond = meta.size.div_ceil(BLOCK as u64);
+        let had_data = |(b, e): (u64, &Entry)| b < beyond && !e.cur.is_hole();
+        // A block that was punched since the last sync counts as data: it may come back.
+        let overwrites = (first..).zip(&old).any(had_data)
+            || (first..first + count).any(|b| meta.in_flight.contains(&b));
+        if first == 0 {
+            self.pages.lock().block0 = None;
+        }
+        if self.holds_back(env, meta, overwrites) {
+            return self.hold(meta, first, &seals, &old, buf);
+        }
+        let mut pages = self.pages.lock();
+        for ((b, seal), old) in (first..).zip(&seals).zip(&old) {
+            let prev = if b < beyond { old.cur } else { Seal::HOLE };
+            self.set_entry(&mut pages, b, Entry { cur: *seal, prev });
+        }
+        let written = self.write_out(meta, &pages, first, count, buf);
+        if let Err(e) = written {
+            drop(pages);
+            self.after_failed_write(meta, first, &seals, &old);
+            return Err(e);
+        }
+        Ok(())
+    }
+
+    /// Puts an entry into its page in memory and notes the page as changed.
+    pub(super) fn set_entry(&self, pages: &mut Pages, b: u64, entry: Entry) {
+        let k = entry_page_of(BlockNo(b));
+        if let Some(page) = pages.get_mut(k) {
+            entry.write(page, entry_slot(BlockNo(b)));
+        }
+        pages.changed.insert(k.0);
+    }
+
+    /// Entries, then data. Each entry page but the first lies right before its data, so one call
+    /// per stretch carries both, in the right order.
+    fn write_out(
+        &self,
+        meta: &Meta,
+        pages: &Pages,
+        first: u64,
+        count: u64,
+        buf: &[u8],
+    ) -> Result<(), FileError> {
+        let mut rest = buf;
+        for (from, end) in stretches(first..first + count) {
+            let mut vectors = Vec::with_capacity(8);
+            let mut start = block_offset(BlockNo(from));
+            let mut at = from;
+            while at < end {
+                let k = entry_page_of(BlockNo(at));
+                let at_group_start = blocks_of(k).start == at && k.0 != 0;
+                if at_group_start {
+                    if at == from {
+                        start = entry_page_offset(k);
+                    }
+                    vectors.push(IoSlice::new(pages.get(k).unwrap_or_default()));
+                } else {
+                    self.write_page(meta, pages, k, false)?;
+                }
+                let run = run_length(at).min(end - at);
+                let (part, after) = rest.split_at(usize::try_from(run).unwrap_or(0) * BLOCK);
+                vectors.push(IoSlice::new(part));
+                rest = after;
+                at += run;
+            }
+            self.io.write_at(&vectors, start)?;
+        }
+        Ok(())
+    }
+
+    /// After a write that failed half way: finds out, block by block, which data is below now,
+    /// and makes the entries say so. Nothing that was readable before may stop being so.
+    fn after_failed_write(&self, meta: &mut Meta, first: u64, seals: &[Seal], old: &[Entry]) {
+        let mut pages = self.pages.lock();
+        let mut changed = std::collections::BTreeSet::new();
+        for ((b, seal), old) in (first..).zip(seals).zip(old) {
+            let mut block: Block = [0; BLOCK];
+            let arrived = self.fetch(b, block.as_mut_slice()).is_ok()
+                && self.keys.block().open(BlockNo(b), seal, &mut block).is_ok();
+            if !arrived {
+                self.set_entry(&mut pages, b, *old);
+                changed.insert(entry_page_of(BlockNo(b)).0);
+            }
+        }
+        for k in changed {
+            // If this fails too, the page below still has both seals, and the header says that
+            // a writer was at work.
+            let _ = self.write_page(meta, &pages, PageNo(k), false);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Open handles: who opened what.
+
+use dashmap::DashMap;
+
+use crate::lower::Dir;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Arc, Mutex};
+
+use super::file::FileState;
+use super::inode::Inode;
+use super::keys::Caller;
+use super::types::{Errno, Fh, Ino};
+
+/// A file that somebody has open.
+pub(super) struct FileHandle {
+    pub inode: Arc<Inode>,
+    pub file: Arc<FileState>,
+    /// The one who opened is the one who is judged, whoever the descriptor is passed on to.
+    pub opener: Caller,
+    /// The epoch under which the opener was last judged.
+    pub epoch: AtomicU64,
+    /// Opened for writing.
+    pub writes: bool,
+}
+
+/// A directory that somebody has open. The lock guards the position of the descriptor.
+pub(super) struct DirHandle {
+    pub inode: Arc<Inode>,
+    pub dir: Mutex<Dir>,
+}
+
+/// An open handle.
+#[derive(Clone)]
+pub(super) enum Handle {
+    File(Arc<FileHandle>),
+    Dir(Arc<DirHandle>),
+}
+
+/// All open handles, by number. Numbers are never used twice.
+pub(super) struct Handles {
+    table: DashMap<u64, Handle>,
+    next: AtomicU64,
+}
+
+impl Handles {
+    pub fn new() -> Handles {
+        Handles { table: DashMap::new(), next: AtomicU64::new(1) }
+    }
+
+    pub fn add(&self, handle: Handle) -> Fh {
+        let fh = self.next.fetch_add(1, Ordering::Relaxed);
+        self.table.insert(fh, handle);
+        Fh(fh)
+    }
+
+    pub fn file(&self, fh: Fh) -> Result<Arc<FileHandle>, Errno> {
+        match self.table.get(&fh.0).as_deref() {
+            Some(Handle::File(handle)) => Ok(Arc::clone(handle)),
+            _ => Err(Errno::EBADF),
+        }
+    }
+
+    pub fn dir(&self, fh: Fh) -> Result<Arc<DirHandle>, Errno> {
+        match self.table.get(&fh.0).as_deref() {
+            Some(Handle::Dir(handle)) => Ok(Arc::clone(handle)),
+            _ => Err(Errno::EBADF),
+        }
+    }
+
+    /// The files open on one inode. Looks through the whole table: for rare events.
+    pub fn of_inode(&self, ino: Ino) -> Vec<Fh> {
+        let on = |h: &Handle| matches!(h, Handle::File(f) if f.inode.ino == ino);
+        self.table.iter().filter(|e| on(e.value())).map(|e| Fh(*e.key())).collect()
+    }
+
+    pub fn remove(&self, fh: Fh) -> Option<Handle> {
+        self.table.remove(&fh.0).map(|(_, handle)| handle)
+    }
+}

@@ -1,0 +1,197 @@
+//! Inodes as the kernel remembers them, and how each is found again below.
+//!
+//! Inode numbers are the lower ones, so they are stable; only the root and whoever has number 1
+//! below change places. An inode holds no descriptor of its own: it is reached by a name in its
+//! parent, and the parent's descriptor is cached. When its last known name is removed while the
+//! kernel still remembers it, it is pinned by an `O_PATH` descriptor first.
+
+use std::os::fd::OwnedFd;
+
+use dashmap::DashMap;
+
+use crate::lower::LowerStat;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Arc, Mutex};
+
+use super::directory::DirState;
+use super::file::FileState;
+use super::types::{FileKind, Ino};
+
+/// A name under which an inode was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Alias {
+    /// The directory.
+    pub parent: Ino,
+    /// The lower name in it.
+    pub lower: Box<[u8]>,
+}
+
+/// A file's shared state and the number of handles on it.
+#[derive(Default)]
+pub(super) struct OpenFile {
+    pub state: Option<Arc<FileState>>,
+    pub handles: usize,
+}
+
+/// What the kernel knows by one number.
+pub(super) struct Inode {
+    pub ino: Ino,
+    lower_ino: AtomicU64,
+    pub kind: FileKind,
+    lookups: AtomicU64,
+    /// Known names, the one looked up last at the end.
+    pub aliases: Mutex<Vec<Alias>>,
+    /// Keeps a nameless inode reachable.
+    pub pin: Mutex<Option<Arc<OwnedFd>>>,
+    /// Of a directory: id, keys, descriptor.
+    pub dir: Mutex<Option<Arc<DirState>>>,
+    /// Of a regular file. Held while the key service is asked for this file's key.
+    pub file: Mutex<OpenFile>,
+}
+
+impl Inode {
+    fn new(ino: Ino, lower_ino: u64, kind: FileKind) -> Inode {
+        Inode {
+            ino,
+            lower_ino: AtomicU64::new(lower_ino),
+            kind,
+            lookups: AtomicU64::new(0),
+            aliases: Mutex::default(),
+            pin: Mutex::default(),
+            dir: Mutex::default(),
+            file: Mutex::default(),
+        }
+    }
+
+    /// The lower inode number, to notice that a name means another object by now.
+    pub fn lower_ino(&self) -> u64 {
+        self.lower_ino.load(Ordering::Acquire)
+    }
+
+    /// The name it was last seen under.
+    pub fn alias(&self) -> Option<Alias> {
+        self.aliases.lock().last().cloned()
+    }
+
+    /// Notes a name, as the latest.
+    pub fn seen_as(&self, alias: Alias) {
+        let mut aliases = self.aliases.lock();
+        if aliases.last() == Some(&alias) {
+            return;
+        }
+        aliases.retain(|a| *a != alias);
+        if aliases.len() >= MAX_ALIASES {
+            aliases.remove(0);
+        }
+        aliases.push(alias);
+    }
+
+    /// Forgets a name. `true` if it was the last known one.
+    pub fn lost(&self, parent: Ino, lower: &[u8]) -> bool {
+        let mut aliases = self.aliases.lock();
+        aliases.retain(|a| !(a.parent == parent && *a.lower == *lower));
+        aliases.is_empty()
+    }
+}
+
+/// Names remembered per inode; one is enough, others are for the day it goes.
+const MAX_ALIASES: usize = 8;
+
+/// All inodes that the kernel remembers.
+pub(super) struct Inodes {
+    table: DashMap<u64, Arc<Inode>>,
+    root_lower_ino: u64,
+    /// Lower numbers that stand for another: see [`Inodes::took_the_place`].
+    swapped: DashMap<u64, u64>,
+}
+
+impl Inodes {
+    /// A table with the root alone.
+    pub fn new(root: &LowerStat) -> Inodes {
+        let inodes =
+            Inodes { table: DashMap::new(), root_lower_ino: root.ino, swapped: DashMap::new() };
+        let root = Arc::new(Inode::new(Ino::ROOT, root.ino, FileKind::Directory));
+        root.lookups.store(1, Ordering::Relaxed);
+        inodes.table.insert(Ino::ROOT.0, root);
+        inodes
+    }
+
+    /// The number that the kernel is told for a lower one.
+    pub fn number(&self, lower_ino: u64) -> Ino {
+        if !self.swapped.is_empty()
+            && let Some(ino) = self.swapped.get(&lower_ino)
+        {
+            return Ino(*ino);
+        }
+        if lower_ino == self.root_lower_ino {
+            Ino::ROOT
+        } else if lower_ino == Ino::ROOT.0 {
+            Ino(self.root_lower_ino)
+        } else {
+            Ino(lower_ino)
+        }
+    }
+
+    /// A renamed symlink is another inode below, but the same one above: from here on the two
+    /// lower numbers stand for each other's, until unmount.
+    pub fn took_the_place(&self, new_lower: u64, old_lower: u64) {
+        let (new, old) = (self.number(new_lower), self.number(old_lower));
+        self.swapped.insert(new_lower, old.0);
+        self.swapped.insert(old_lower, new.0);
+        if let Some(inode) = self.get(old) {
+            inode.lower_ino.store(new_lower, Ordering::Release);
+        }
+    }
+
+    /// An inode that the kernel has not forgotten.
+    pub fn get(&self, ino: Ino) -> Option<Arc<Inode>> {
+        self.table.get(&ino.0).map(|i| Arc::clone(&i))
+    }
+
+    /// Finds or makes the inode for a lower object, notes its name, and counts one lookup.
+    pub fn intern(&self, lower_ino: u64, kind: FileKind, alias: Alias) -> Arc<Inode> {
+        let ino = self.number(lower_ino);
+        let inode = {
+            let entry = self
+                .table
+                .entry(ino.0)
+                .or_insert_with(|| Arc::new(Inode::new(ino, lower_ino, kind)));
+            // A number that was freed below and given out again, before the kernel forgot its
+            // first use: the kernel tells them apart by type at least, and so do we.
+            let inode = if entry.kind == kind {
+                Arc::clone(&entry)
+            } else {
+                drop(entry);
+                let fresh = Arc::new(Inode::new(ino, lower_ino, kind));
+                self.table.insert(ino.0, Arc::clone(&fresh));
+                fresh
+            };
+            inode.lookups.fetch_add(1, Ordering::AcqRel);
+            inode
+        };
+        inode.seen_as(alias);
+        inode
+    }
+
+    /// Takes back `n` lookups. Gives the inode if it is forgotten by that.
+    pub fn forget(&self, ino: Ino, n: u64) -> Option<Arc<Inode>> {
+        if ino == Ino::ROOT {
+            return None;
+        }
+        let removed = self.table.remove_if(&ino.0, |_, inode| {
+            let before = inode
+                .lookups
+                .fetch_update(Ordering::AcqRel, Ordering::Acquire, |c| Some(c.saturating_sub(n)));
+            // Not waited for: whoever holds it looks inodes up in this table. And he who is
+            // opening the file has a lookup of his own.
+            let idle = || inode.file.try_lock().is_some_and(|open| open.state.is_none());
+            before.unwrap_or(0) <= n && idle()
+        });
+        removed.map(|(_, inode)| inode)
+    }
+
+    /// Every inode, for what concerns all of them.
+    pub fn all(&self) -> Vec<Arc<Inode>> {
+        self.table.iter().map(|i| Arc::clone(i.value())).collect()
+    }
+}

@@ -1,0 +1,135 @@
+//! The seam between the filesystem and whoever holds the keys.
+//!
+//! [`DataKeys`] is all that the volume knows of a key service. It is implemented over the
+//! real service by `client`, and by a table of fixed keys in tests. Calls may block for a
+//! round trip; the volume never calls while it holds an inode lock that a reader of another
+//! file could want.
+
+use crate::format::{FileId, VolumeId, WrappedKey};
+use crate::secret::Secret;
+
+/// A 256-bit data key in the clear. It lives in the filesystem process alone.
+pub type DataKey = Secret<[u8; 32]>;
+
+/// Who asks. The kernel's word for it: FUSE passes these with every request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Caller {
+    /// The filesystem itself, for directory keys and the volume key, so that names and
+    /// attributes can be listed by everybody whom the mode bits let in.
+    Service,
+    /// A process of a user. The key service maps it to a principal.
+    User {
+        /// Effective user id.
+        uid: u32,
+        /// Effective group id; supplementary groups are read from the process.
+        gid: u32,
+        /// Thread id, as seen from the filesystem's own pid namespace; 0 when unknown.
+        pid: u32,
+    },
+}
+
+/// What a data key is for. Becomes the encryption context, so a wrapped key that is moved to
+/// another place does not unwrap there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// The volume descriptor: `{"kmsfs:volume": V}`.
+    Volume,
+    /// Names below one directory: `{"kmsfs:volume": V, "kmsfs:directory": ID}`.
+    Directory(FileId),
+    /// The content of one file, symlink or special file: `{"kmsfs:volume": V, "kmsfs:file": ID}`.
+    File(FileId),
+}
+
+/// The binding of a wrapped key: volume and purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KeyContext {
+    /// The volume that the key belongs to.
+    pub volume: VolumeId,
+    /// What in the volume it is for.
+    pub purpose: Purpose,
+}
+
+/// What a fresh key will be for; the id is chosen by [`DataKeys::generate`], so that keys can be
+/// made ahead of their files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FreshFor {
+    /// The volume descriptor; the id of the result is all zero.
+    Volume,
+    /// A directory.
+    Directory,
+    /// A file, symlink or special file.
+    File,
+}
+
+/// A data key that nothing has used yet, with the id it is bound to.
+#[derive(Debug)]
+pub struct FreshKey {
+    /// Random id of the object to be.
+    pub id: FileId,
+    /// The key.
+    pub key: DataKey,
+    /// The same key under the CMK, for the header.
+    pub wrapped: WrappedKey,
+}
+
+/// Why there is no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// Policy says no: EACCES.
+    #[error("the key policy does not allow this")]
+    Denied,
+    /// The key is disabled, pending deletion or unknown: ENOKEY.
+    #[error("the key is disabled, pending deletion or unavailable")]
+    Unusable,
+    /// The key service did not answer in time: ENOKEY.
+    #[error("the key service does not answer")]
+    Unreachable,
+    /// The wrapped key failed authentication: it was damaged, or belongs elsewhere: EIO.
+    #[error("the wrapped key does not authenticate")]
+    Corrupt,
+}
+
+/// Makes, unwraps and re-wraps data keys, and decides for whom.
+pub trait DataKeys: Send + Sync + 'static {
+    /// Makes a data key under `cmk` (a key id; what [`WrappedKey::key_id`] holds) on behalf of
+    /// `caller`.
+    fn generate(
+        &self,
+        caller: Caller,
+        cmk: &str,
+        volume: VolumeId,
+        what: FreshFor,
+    ) -> Result<FreshKey, KeyError>;
+
+    /// Unwraps a data key for `caller`. A decision is made and recorded for every call.
+    fn unwrap(
+        &self,
+        caller: Caller,
+        wrapped: &WrappedKey,
+        context: &KeyContext,
+    ) -> Result<DataKey, KeyError>;
+
+    /// Tells that `caller` is likely to want these keys next. Whoever can unwraps them together,
+    /// with a decision and a record each, and answers from memory when they are asked for; the
+    /// records say that they were asked for ahead. Nothing comes back, and nothing is promised.
+    fn unwrap_ahead(&self, caller: Caller, wanted: &[(WrappedKey, KeyContext)]) {
+        let _ = (caller, wanted);
+    }
+
+    /// Decides whether `caller` could unwrap, without handing out the key: for a key that the
+    /// volume already holds for somebody else, and again after [`DataKeys::epoch`] has moved.
+    fn authorize(
+        &self,
+        caller: Caller,
+        wrapped: &WrappedKey,
+        context: &KeyContext,
+    ) -> Result<(), KeyError>;
+
+    /// A number that moves whenever a policy, a grant or a key's state may have changed. A
+    /// decision made under another epoch is void. Cheap: read on every request.
+    fn epoch(&self) -> u64;
+
+    /// Writes an audit line about an object that failed authentication. `object` is an
+    /// encrypted name or an id, never a plaintext name.
+    fn report_tamper(&self, caller: Caller, context: &KeyContext, object: &str, what: &str);
+}

@@ -1,0 +1,250 @@
+//! The filesystem, without kernel and without key service.
+//!
+//! [`Volume`] has one method per operation; a transport decodes a request, calls one, and sends
+//! what comes back. Keys come through [`DataKeys`]. Below it works on `lower` alone.
+//!
+//! | file | is |
+//! |---|---|
+//! | `tree`, `rename`, `symlink`, `readdir` | names |
+//! | `directory`, `inode`, `handle` | what is remembered of directories, inodes and open files |
+//! | `ahead` | keys for whoever opens one file after the other |
+//! | `link_tag` | which name an object answers to |
+//! | `open`, `slots`, `data` | from a lower file to a verified one, and its use |
+//! | `file` | entries, blocks, tree and header of one open file |
+//! | `attr`, `xattr` | attributes |
+//! | `descriptor`, `session` | the volume as a whole, and the sudden stops it has seen |
+//! | `errno` | which error becomes which number |
+//!
+//! # Locks
+//! In this order: an inode's open file, a directory's state (child before parent), pins and
+//! aliases, a file's meta, its pages. None is held across a call for another inode's key.
+
+mod ahead;
+mod attr;
+mod data;
+mod descriptor;
+mod directory;
+mod errno;
+mod file;
+mod handle;
+mod inode;
+pub mod keys;
+mod link_tag;
+mod open;
+mod options;
+mod readdir;
+mod rename;
+mod revoke;
+mod session;
+mod slots;
+mod symlink;
+mod tree;
+mod types;
+mod xattr;
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use crate::crypto::Suite;
+use crate::format::{DIR_HEADER, Descriptor, VOLUME_DIR, VolumeId, VolumeKeys};
+use crate::lower::faulty::Fault;
+use crate::lower::{Dir, LowerError, VolumeLock, identify, is_volatile};
+use crate::sync::{Arc, Mutex, Weak};
+
+use directory::DirState;
+use file::FileEnv;
+use handle::Handles;
+use inode::Inodes;
+use keys::{Caller, DataKeys, KeyError};
+pub use options::{CrashSafety, CreateOptions, MountOptions, VolumeError};
+use session::Sessions;
+pub use types::*;
+
+/// A mounted volume.
+pub struct Volume {
+    id: VolumeId,
+    suite: Suite,
+    root: Dir,
+    kmsfs: Dir,
+    keys: Arc<dyn DataKeys>,
+    volume_keys: VolumeKeys,
+    descriptor: Mutex<Descriptor>,
+    sessions: Sessions,
+    inodes: Inodes,
+    handles: Handles,
+    /// Files that hold overwrites back.
+    holding: Mutex<Vec<Weak<file::FileState>>>,
+    open_dirs: Mutex<VecDeque<Weak<DirState>>>,
+    max_open_dirs: usize,
+    read_only: bool,
+    crash: CrashSafety,
+    euid: u32,
+    fault: Option<Arc<Fault>>,
+    _lock: VolumeLock,
+}
+
+impl Volume {
+    /// Makes an empty volume in the empty directory `lower`.
+    ///
+    /// # Crash
+    /// There is a volume once its descriptor is there, which comes last; before that the same
+    /// call works again.
+    pub fn init(
+        lower: &Path,
+        keys: &dyn DataKeys,
+        options: &CreateOptions,
+    ) -> Result<VolumeId, VolumeError> {
+        let root = Dir::new(open_root(lower)?);
+        let mut busy = false;
+        root.open_for_reading()?.read(0, |entry| {
+            let ours = [VOLUME_DIR, DIR_HEADER].iter().any(|n| n.as_bytes() == entry.name);
+            busy |= !matches!(entry.name, b"." | b"..") && !ours;
+            Ok::<_, LowerError>(true)
+        })?;
+        if Self::exists(lower) {
+            return Err(VolumeError::Exists);
+        }
+        if busy {
+            return Err(VolumeError::NotEmpty);
+        }
+        descriptor::create(&root, keys, options)
+    }
+
+    /// Whether `lower` has a volume descriptor, good or bad.
+    pub fn exists(lower: &Path) -> bool {
+        lower.join(VOLUME_DIR).join(crate::format::VOLUME_FILE).symlink_metadata().is_ok()
+    }
+
+    /// Opens the volume in the lower directory `lower`, locks it, and begins a session.
+    pub fn mount(
+        lower: OwnedFd,
+        keys: Arc<dyn DataKeys>,
+        options: MountOptions,
+    ) -> Result<Volume, VolumeError> {
+        Self::mount_with_fault(lower, keys, options, None)
+    }
+
+    /// [`Volume::mount`] with a fault in front of every file's data, for tests.
+    pub fn mount_with_fault(
+        lower: OwnedFd,
+        keys: Arc<dyn DataKeys>,
+        options: MountOptions,
+        fault: Option<Arc<Fault>>,
+    ) -> Result<Volume, VolumeError> {
+        let root = Dir::new(lower);
+        let kmsfs = match root.open_dir(VOLUME_DIR.as_bytes()) {
+            Err(LowerError::NOENT | LowerError::NOTDIR) => return Err(VolumeError::NotAVolume),
+            other => other?,
+        };
+        let lock = VolumeLock::take(&kmsfs, options.read_only).map_err(|e| match e {
+            LowerError::WOULDBLOCK => VolumeError::Busy,
+            e => VolumeError::Lower(e),
+        })?;
+        let opened = descriptor::open(&kmsfs, keys.as_ref())?;
+        let mut descriptor = opened.descriptor;
+        let identity = identify(&root)?;
+        let mut sessions = Sessions::judge(&descriptor, &identity);
+        if !options.read_only {
+            sessions.begin(&mut descriptor, &identity);
+            descriptor.generation += 1;
+            descriptor::replace(&kmsfs, &descriptor, &opened.keys)?;
+        }
+        let crash = if is_volatile(&root)? { CrashSafety::Process } else { options.crash };
+        let st = root.stat_self()?;
+        let volume = Volume {
+            id: descriptor.id,
+            suite: descriptor.suite,
+            root,
+            kmsfs,
+            keys,
+            volume_keys: opened.keys,
+            descriptor: Mutex::new(descriptor),
+            sessions,
+            inodes: Inodes::new(&st),
+            handles: Handles::new(),
+            holding: Mutex::default(),
+            open_dirs: Mutex::default(),
+            max_open_dirs: max_open_dirs(),
+            read_only: options.read_only,
+            crash,
+            euid: rustix::process::geteuid().as_raw(),
+            fault,
+            _lock: lock,
+        };
+        let top = volume.inodes.get(Ino::ROOT).ok_or(VolumeError::Root)?;
+        volume.dir(&top).map_err(|e| match e {
+            Errno::EACCES => VolumeError::Key(KeyError::Denied),
+            Errno::ENOKEY => VolumeError::Key(KeyError::Unusable),
+            Errno::EIO => VolumeError::Root,
+            Errno(other) => VolumeError::Lower(LowerError::from_raw_os_error(other)),
+        })?;
+        Ok(volume)
+    }
+
+    /// Writes everything out and ends the session.
+    ///
+    /// # Errors
+    /// `Unclean` if a file could not be closed; then the session counts as stopped, and what
+    /// was synced is there at the next mount.
+    pub fn close(&self) -> Result<(), VolumeError> {
+        if self.read_only {
+            return Ok(());
+        }
+        let mut unclean = 0;
+        for inode in self.inodes.all() {
+            let open = inode.file.lock().state.clone();
+            if let Some(file) = open
+                && let Err(e) = file.settle(&self.env(), file::Settle::Clean)
+            {
+                tracing::error!(inode = inode.ino.0, error = %e, "a file could not be closed");
+                unclean += 1;
+            }
+        }
+        if unclean > 0 {
+            return Err(VolumeError::Unclean(unclean));
+        }
+        // Clean headers count for nothing before all of them are down.
+        rustix::fs::syncfs(self.root.open_for_reading()?.fd())?;
+        let mut descriptor = self.descriptor.lock();
+        self.sessions.end(&mut descriptor);
+        descriptor.generation += 1;
+        descriptor::replace(&self.kmsfs, &descriptor, &self.volume_keys)
+    }
+
+    /// The id of the volume.
+    pub fn id(&self) -> VolumeId {
+        self.id
+    }
+
+    /// The keys that it was opened with.
+    pub fn keys(&self) -> &Arc<dyn DataKeys> {
+        &self.keys
+    }
+
+    fn env(&self) -> FileEnv {
+        FileEnv { session: self.sessions.current, crash: self.crash }
+    }
+
+    fn caller(&self, cx: &ReqCtx) -> Caller {
+        Caller::User { uid: cx.uid, gid: cx.gid, pid: cx.pid }
+    }
+
+    fn writable(&self) -> Result<(), Errno> {
+        if self.read_only { Err(Errno::EROFS) } else { Ok(()) }
+    }
+}
+
+/// Opens a lower root the way [`Volume::mount`] wants it.
+pub fn open_root(lower: &Path) -> Result<OwnedFd, LowerError> {
+    use rustix::fs::{Mode, OFlags};
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(lower, flags, Mode::empty())
+}
+
+/// Directory descriptors kept open: a share of what the process may have.
+fn max_open_dirs() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = usize::try_from(limit.unwrap_or(1 << 20)).unwrap_or(1024);
+    (limit / 4).clamp(64, 16384)
+}

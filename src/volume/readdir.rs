@@ -1,0 +1,131 @@
+//! Listing directories.
+//!
+//! Positions are the lower filesystem's own, so telldir and seekdir are as stable here as there.
+
+use std::io::IoSliceMut;
+
+use rustix::fs::FileType;
+
+use crate::format::{LowerName, NAME_MAX, classify, sidecar_of};
+use crate::lower::{Dir, DirEntry, FileIo, LowerError};
+use crate::sync::{Arc, Mutex};
+
+use super::Volume;
+use super::directory::DirState;
+use super::handle::{DirHandle, Handle};
+use super::keys::Purpose;
+use super::types::{DirSink, Errno, Fh, FileKind, Ino, ReqCtx};
+
+impl Volume {
+    /// opendir(3).
+    pub fn opendir(&self, _cx: &ReqCtx, ino: Ino) -> Result<Fh, Errno> {
+        let inode = self.inodes.get(ino).ok_or(Errno::ESTALE)?;
+        let state = self.dir(&inode)?;
+        let dir = self.dir_fd(&inode, &state)?.open_for_reading()?;
+        let handle = DirHandle { inode, dir: Mutex::new(dir) };
+        Ok(self.handles.add(Handle::Dir(Arc::new(handle))))
+    }
+
+    /// Offers the entries after position `offset` to `sink`, with attributes if `plus`.
+    ///
+    /// A name below that does not decrypt is not shown, so that the rest of the directory can be
+    /// used; it is logged and reported.
+    pub fn readdir(
+        &self,
+        _cx: &ReqCtx,
+        ino: Ino,
+        fh: Fh,
+        offset: u64,
+        plus: bool,
+        sink: &mut dyn DirSink,
+    ) -> Result<(), Errno> {
+        let handle = self.handles.dir(fh)?;
+        let state = self.dir(&handle.inode)?;
+        let dir = handle.dir.lock();
+        let up = handle.inode.alias().map_or(Ino::ROOT, |alias| alias.parent);
+        dir.read(offset, |entry| {
+            if entry.name == b"." || entry.name == b".." {
+                let dot = if entry.name == b"." { ino } else { up };
+                return Ok(sink.add(dot, entry.next, FileKind::Directory, entry.name, None));
+            }
+            let name = match self.plain_name(&handle, &state, &dir, entry.name) {
+                Some(name) => name,
+                None => return Ok(true),
+            };
+            self.offer(ino, &dir, &entry, &name, plus, sink)
+        })
+    }
+
+    fn offer(
+        &self,
+        parent: Ino,
+        dir: &Dir,
+        entry: &DirEntry<'_>,
+        name: &[u8],
+        plus: bool,
+        sink: &mut dyn DirSink,
+    ) -> Result<bool, Errno> {
+        if !plus && entry.kind != FileType::Unknown {
+            let kind = super::tree::kind_of(entry.kind);
+            return Ok(sink.add(self.inodes.number(entry.ino), entry.next, kind, name, None));
+        }
+        // Gone since: not an error of the listing.
+        let found = match self.entry_of(parent, dir, entry.name) {
+            Err(Errno::ENOENT) => return Ok(true),
+            other => other?,
+        };
+        let (ino, kind) = (found.attr.ino, found.attr.kind);
+        let taken = sink.add(ino, entry.next, kind, name, plus.then_some(&found));
+        if !taken || !plus {
+            self.inodes.forget(ino, 1);
+        }
+        Ok(taken)
+    }
+
+    /// The plaintext of a lower name; `None` for what is not shown.
+    fn plain_name(
+        &self,
+        handle: &DirHandle,
+        state: &DirState,
+        dir: &Dir,
+        lower: &[u8],
+    ) -> Option<Vec<u8>> {
+        let opened = match classify(lower) {
+            LowerName::Internal(_) | LowerName::Sidecar => return None,
+            LowerName::Short => state.keys.decrypt_name(lower).ok(),
+            LowerName::Long => read_sidecar(dir, lower)
+                .ok()
+                .and_then(|content| state.keys.decrypt_long(lower, &content).ok()),
+            LowerName::Foreign => None,
+        };
+        if opened.is_none() {
+            let purpose = Purpose::Directory(state.id());
+            self.tampered(purpose, &handle.inode, "a name in this directory");
+        }
+        opened
+    }
+
+    /// closedir(3).
+    pub fn releasedir(&self, _ino: Ino, fh: Fh) -> Result<(), Errno> {
+        self.handles.remove(fh).map(|_| ()).ok_or(Errno::EBADF)
+    }
+
+    /// fsync(2) of a directory: its names, and the headers on the way to it, are durable.
+    pub fn fsyncdir(&self, ino: Ino, fh: Fh, _datasync: bool) -> Result<(), Errno> {
+        if self.read_only {
+            return Ok(());
+        }
+        let handle = self.handles.dir(fh)?;
+        self.sync_dirs(ino)?;
+        Ok(handle.dir.lock().sync()?)
+    }
+}
+
+fn read_sidecar(dir: &Dir, lower: &[u8]) -> Result<Vec<u8>, LowerError> {
+    let sidecar = sidecar_of(&String::from_utf8_lossy(lower));
+    let (file, _) = dir.open_file(sidecar.as_bytes(), false)?;
+    let mut content = vec![0u8; NAME_MAX * 2];
+    let got = file.read_at(&mut [IoSliceMut::new(&mut content)], 0)?;
+    content.truncate(got);
+    Ok(content)
+}

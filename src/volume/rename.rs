@@ -1,0 +1,172 @@
+//! Renaming and linking: the lower call is the moment, link tags follow it.
+
+use rustix::fs::RenameFlags;
+
+use crate::lower::{Dir, LowerError};
+use crate::sync::Arc;
+
+use super::Volume;
+use super::inode::{Alias, Inode};
+use super::link_tag::NameChange;
+use super::types::{Entry, Errno, FileKind, Ino, ReqCtx};
+
+impl Volume {
+    /// renameat2(2) with `flags` 0, RENAME_NOREPLACE, RENAME_EXCHANGE or RENAME_WHITEOUT.
+    ///
+    /// # Crash
+    /// The lower rename is atomic. The moved object's link tag is written after it; a stop in
+    /// between leaves a tag for the old name, which the stopped session excuses.
+    pub fn rename(
+        &self,
+        _cx: &ReqCtx,
+        parent: Ino,
+        name: &[u8],
+        new_parent: Ino,
+        new_name: &[u8],
+        flags: u32,
+    ) -> Result<(), Errno> {
+        self.writable()?;
+        let flags = RenameFlags::from_bits(flags).ok_or(Errno::EINVAL)?;
+        let (from_state, from_fd) = self.dir_and_fd(parent)?;
+        let (to_state, to_fd) = self.dir_and_fd(new_parent)?;
+        let from = from_state.lower_name(name)?;
+        let to = to_state.lower_name(new_name)?;
+        let old = Alias { parent, lower: from.name().as_bytes().into() };
+        let new = Alias { parent: new_parent, lower: to.name().as_bytes().into() };
+        if old == new {
+            return Ok(from_fd.stat(&old.lower).map(|_| ())?);
+        }
+        let exchange = flags.contains(RenameFlags::EXCHANGE);
+        let (moved, moved_excused) = self.known(&from_fd, &old)?;
+        self.write_sidecar(&to_fd, &to)?;
+        // Whoever is replaced may still be in use.
+        let target = match self.known(&to_fd, &new) {
+            Ok(target) => Some(target),
+            Err(e) if e == Errno::ENOENT => None,
+            Err(e) => return Err(e),
+        };
+        let mut replaced = None;
+        if let Some((target, _)) = &target
+            && !exchange
+            && !flags.contains(RenameFlags::NOREPLACE)
+        {
+            if same_object(target, &moved) {
+                return Ok(());
+            }
+            match target.kind {
+                FileKind::Directory if moved.kind == FileKind::Directory => {
+                    replaced = self.remove_dir_below(&to_fd, &new.lower)?;
+                }
+                FileKind::Directory => return Err(Errno::EISDIR),
+                _ if moved.kind == FileKind::Directory => return Err(Errno::ENOTDIR),
+                _ => replaced = self.before_removal(new_parent, &to_fd, &new.lower)?,
+            }
+        }
+        if moved.kind == FileKind::Symlink && !exchange {
+            self.move_symlink(&old, &new, flags)?;
+        } else {
+            from_fd.rename(&old.lower, &to_fd, &new.lower, flags)?;
+        }
+        if let Some(gone) = replaced
+            && !gone.lost(new_parent, &new.lower)
+        {
+            *gone.pin.lock() = None;
+        }
+        self.moved(&moved, &old, &new, exchange, moved_excused)?;
+        if exchange && let Some((target, excused)) = &target {
+            self.moved(target, &new, &old, exchange, *excused)?;
+        } else {
+            self.remove_sidecar(&from_fd, &old.lower);
+        }
+        Ok(())
+    }
+
+    /// The inode under a name, as the table has it or as a passing visitor, and whether a stopped
+    /// session excuses what state it is in.
+    fn known(&self, fd: &Dir, alias: &Alias) -> Result<(Arc<Inode>, bool), Errno> {
+        let st = fd.stat(&alias.lower)?;
+        let kind = super::tree::kind_of(st.file_type());
+        let inode = self.inodes.intern(st.ino, kind, alias.clone());
+        self.inodes.forget(inode.ino, 1);
+        Ok((inode, self.sessions.excuses(st.ctime.0)))
+    }
+
+    /// What follows a lower rename, for one of the objects concerned.
+    fn moved(
+        &self,
+        inode: &Arc<Inode>,
+        old: &Alias,
+        new: &Alias,
+        exchanged: bool,
+        excused: bool,
+    ) -> Result<(), Errno> {
+        inode.lost(old.parent, &old.lower);
+        inode.seen_as(new.clone());
+        match inode.kind {
+            FileKind::Regular | FileKind::Directory => {
+                self.retag(inode, old, NameChange::To(new), new, excused).map(|_| ())
+            }
+            FileKind::Symlink if exchanged => self.rebind_symlink(old, new),
+            _ => Ok(()),
+        }
+    }
+
+    /// link(2).
+    ///
+    /// # Crash
+    /// The name is there before its tag; the stopped session excuses the gap.
+    pub fn link(
+        &self,
+        cx: &ReqCtx,
+        ino: Ino,
+        new_parent: Ino,
+        new_name: &[u8],
+    ) -> Result<Entry, Errno> {
+        self.writable()?;
+        let inode = self.inodes.get(ino).ok_or(Errno::ESTALE)?;
+        if inode.kind == FileKind::Directory {
+            return Err(Errno::EPERM);
+        }
+        let old = inode.alias().ok_or(Errno::ENOENT)?;
+        let (_, from_fd) = self.dir_and_fd(old.parent)?;
+        let (state, fd) = self.dir_and_fd(new_parent)?;
+        let lower = state.lower_name(new_name)?;
+        let new = Alias { parent: new_parent, lower: lower.name().as_bytes().into() };
+        match fd.stat(&new.lower) {
+            Ok(_) => return Err(Errno::EEXIST),
+            Err(LowerError::NOENT) => {}
+            Err(e) => return Err(e.into()),
+        }
+        self.write_sidecar(&fd, &lower)?;
+        if inode.kind == FileKind::Symlink {
+            self.unbind_symlink(&old)?;
+        }
+        let excused = self.sessions.excuses(from_fd.stat(&old.lower)?.ctime.0);
+        if inode.kind == FileKind::Regular {
+            // A header must be below to take the second tag.
+            let open = inode.file.lock().state.clone();
+            if let Some(file) = open {
+                file.settle(&self.env(), super::file::Settle::Clean)
+                    .map_err(|e| self.file_errno(&inode, &file, e))?;
+            }
+            if !self.retag(&inode, &old, NameChange::Also(&new), &old, excused)? {
+                let env = self.env();
+                self.with_file(&inode, self.caller(cx), |file| {
+                    file.set_multi_link(&env).map_err(|e| self.file_errno(&inode, file, e))
+                })?;
+            }
+        }
+        if let Err(e) = from_fd.link(&old.lower, &fd, &new.lower) {
+            if inode.kind == FileKind::Regular {
+                // Takes back the tag of the link that could not be made.
+                let _ = self.retag(&inode, &new, NameChange::Gone, &old, false);
+            }
+            return Err(e.into());
+        }
+        self.entry_of(new_parent, &fd, &new.lower)
+    }
+}
+
+fn same_object(a: &Arc<Inode>, b: &Arc<Inode>) -> bool {
+    a.lower_ino() == b.lower_ino()
+}

@@ -1,0 +1,24 @@
+//! Open handles whose user has lost the right to them, as a transport needs to know of them.
+//!
+//! Every request that reaches the volume is judged anyway. These two are for requests that the
+//! kernel would answer from its caches without asking.
+
+use super::Volume;
+use super::types::{Errno, Fh, Ino};
+
+impl Volume {
+    /// Whether some handle on `ino` is open for a user who may no longer use the file. Judges
+    /// every handle that was not judged under the current epoch, which may block for a round
+    /// trip to the key service each.
+    pub fn contested(&self, ino: Ino) -> bool {
+        self.handles.of_inode(ino).into_iter().any(|fh| self.still_allowed(fh).is_err())
+    }
+
+    /// Whether the opener of `fh` still has the right to it.
+    ///
+    /// # Errors
+    /// What a read through the handle would give: EACCES, ENOKEY or EIO.
+    pub fn still_allowed(&self, fh: Fh) -> Result<(), Errno> {
+        self.usable(fh).map(drop)
+    }
+}

@@ -1,0 +1,207 @@
+//! Extended attributes.
+//!
+//! `user.*` is sealed, name and value, under the file's or directory's own key, so reading them
+//! takes the right to the key. ACLs, capabilities and labels must be known to the lower
+//! filesystem and to backup tools and pass through. `kmsfs.*` is made up on the fly and tells
+//! what an object is sealed with.
+
+use rustix::fs::XattrFlags;
+
+use crate::format::{FileId, WrappedKey, XATTR_PREFIX, XattrKey};
+use crate::sync::Arc;
+
+use super::Volume;
+use super::inode::Inode;
+use super::keys::Purpose;
+use super::types::{Errno, FileKind, Ino, ReqCtx};
+
+/// Attributes that are made up on the fly.
+const VIRTUAL: [&str; 6] = [
+    "kmsfs.file-id",
+    "kmsfs.key-id",
+    "kmsfs.key-version",
+    "kmsfs.suite",
+    "kmsfs.volume-id",
+    "kmsfs.lower-name",
+];
+
+/// What the virtual attributes tell of a file or directory.
+struct Seals {
+    id: FileId,
+    wrapped: WrappedKey,
+}
+
+impl Volume {
+    /// getxattr(2).
+    pub fn getxattr(&self, cx: &ReqCtx, ino: Ino, name: &[u8]) -> Result<Vec<u8>, Errno> {
+        let inode = self.inodes.get(ino).ok_or(Errno::ESTALE)?;
+        if name.starts_with(b"kmsfs.") {
+            return self.virtual_xattr(&inode, name);
+        }
+        if !name.starts_with(b"user.") {
+            return self.with_pinned(&inode, |pin| Ok(pin.xattr(name)?));
+        }
+        self.with_xattr_key(cx, &inode, |key| {
+            let lower = key.lower_name(name);
+            let sealed = self.with_pinned(&inode, |pin| Ok(pin.xattr(lower.as_bytes())?))?;
+            let (found, value) =
+                key.open_xattr(lower.as_bytes(), &sealed).map_err(|_| self.bad_xattr(&inode))?;
+            if found == name { Ok(value) } else { Err(self.bad_xattr(&inode)) }
+        })
+    }
+
+    /// setxattr(2).
+    pub fn setxattr(
+        &self,
+        cx: &ReqCtx,
+        ino: Ino,
+        name: &[u8],
+        value: &[u8],
+        flags: i32,
+    ) -> Result<(), Errno> {
+        self.writable()?;
+        let inode = self.inodes.get(ino).ok_or(Errno::ESTALE)?;
+        let flags = u32::try_from(flags).ok().and_then(XattrFlags::from_bits);
+        let flags = flags.ok_or(Errno::EINVAL)?;
+        if name.starts_with(b"kmsfs.") {
+            return Err(Errno::EPERM);
+        }
+        if !name.starts_with(b"user.") {
+            self.with_pinned(&inode, |pin| Ok(pin.set_xattr(name, value, flags)?))?;
+            self.note_acl(&inode, name);
+            return Ok(());
+        }
+        self.with_xattr_key(cx, &inode, |key| {
+            let (lower, sealed) = key.seal_xattr(name, value).map_err(|_| Errno::ERANGE)?;
+            self.with_pinned(&inode, |pin| Ok(pin.set_xattr(lower.as_bytes(), &sealed, flags)?))
+        })
+    }
+
+    /// listxattr(2): names, each with a NUL behind it. Whoever may not use the key sees only the
+    /// names that are not sealed.
+    pub fn listxattr(&self, cx: &ReqCtx, ino: Ino) -> Result<Vec<u8>, Errno> {
+        let inode = self.inodes.get(ino).ok_or(Errno::ESTALE)?;
+        let lower = self.with_pinned(&inode, |pin| Ok(pin.xattr_names()?))?;
+        let (sealed, plain): (Vec<&[u8]>, Vec<&[u8]>) = lower
+            .split(|&b| b == 0)
+            .filter(|name| !name.is_empty())
+            .partition(|name| name.starts_with(XATTR_PREFIX.as_bytes()));
+        let mut out = Vec::new();
+        for name in plain {
+            // A plaintext user attribute below is nothing that we put there.
+            if !name.starts_with(b"user.") {
+                out.extend_from_slice(name);
+                out.push(0);
+            }
+        }
+        if sealed.is_empty() {
+            return Ok(out);
+        }
+        let names = self.with_xattr_key(cx, &inode, |key| {
+            let mut names = Vec::new();
+            for lower in sealed {
+                let value = match self.with_pinned(&inode, |pin| Ok(pin.xattr(lower)?)) {
+                    Err(e) if e == Errno::ENODATA => continue,
+                    other => other?,
+                };
+                let opened = key.open_xattr(lower, &value);
+                let (name, _) = opened.map_err(|_| self.bad_xattr(&inode))?;
+                names.extend_from_slice(&name);
+                names.push(0);
+            }
+            Ok(names)
+        });
+        match names {
+            Ok(names) => out.extend_from_slice(&names),
+            Err(Errno::EACCES | Errno::ENOKEY) => {}
+            Err(e) => return Err(e),
+        }
+        Ok(out)
+    }
+
+    /// removexattr(2).
+    pub fn removexattr(&self, cx: &ReqCtx, ino: Ino, name: &[u8]) -> Result<(), Errno> {
+        self.writable()?;
+        let inode = self.inodes.get(ino).ok_or(Errno::ESTALE)?;
+        if name.starts_with(b"kmsfs.") {
+            return Err(Errno::EPERM);
+        }
+        if !name.starts_with(b"user.") {
+            self.with_pinned(&inode, |pin| Ok(pin.remove_xattr(name)?))?;
+            self.note_acl(&inode, name);
+            return Ok(());
+        }
+        self.with_xattr_key(cx, &inode, |key| {
+            let lower = key.lower_name(name);
+            self.with_pinned(&inode, |pin| Ok(pin.remove_xattr(lower.as_bytes())?))
+        })
+    }
+
+    fn note_acl(&self, inode: &Arc<Inode>, name: &[u8]) {
+        if name == b"system.posix_acl_default"
+            && let Some(state) = inode.dir.lock().as_ref()
+        {
+            state.acl_changed();
+        }
+    }
+
+    fn bad_xattr(&self, inode: &Arc<Inode>) -> Errno {
+        self.tampered(Purpose::Volume, inode, "an extended attribute")
+    }
+
+    /// Runs `work` with the key that seals an object's attributes.
+    fn with_xattr_key<T>(
+        &self,
+        cx: &ReqCtx,
+        inode: &Arc<Inode>,
+        work: impl FnOnce(&XattrKey) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        match inode.kind {
+            FileKind::Regular => {
+                self.with_file(inode, self.caller(cx), |file| work(file.keys().xattr()))
+            }
+            FileKind::Directory => work(self.dir(inode)?.keys.xattr()),
+            _ => Err(Errno::EPERM),
+        }
+    }
+
+    fn virtual_xattr(&self, inode: &Arc<Inode>, name: &[u8]) -> Result<Vec<u8>, Errno> {
+        if !VIRTUAL.iter().any(|known| known.as_bytes() == name) {
+            return Err(Errno::ENODATA);
+        }
+        if name == b"kmsfs.volume-id" {
+            return Ok(self.id.to_string().into_bytes());
+        }
+        if name == b"kmsfs.lower-name" {
+            return inode.alias().map(|a| a.lower.into_vec()).ok_or(Errno::ENODATA);
+        }
+        let seals = self.seals(inode)?;
+        let text = match name {
+            b"kmsfs.file-id" => seals.id.to_string(),
+            b"kmsfs.key-id" => seals.wrapped.key_id,
+            b"kmsfs.key-version" => seals.wrapped.version.to_string(),
+            _ => self.suite.name().to_owned(),
+        };
+        Ok(text.into_bytes())
+    }
+
+    /// What an object is sealed with; needs no right to its key, so it is not verified with it.
+    fn seals(&self, inode: &Arc<Inode>) -> Result<Seals, Errno> {
+        match inode.kind {
+            FileKind::Directory => {
+                let state = self.dir(inode)?;
+                Ok(Seals { id: state.id(), wrapped: state.wrapped.clone() })
+            }
+            FileKind::Regular => {
+                let open = inode.file.lock().state.clone();
+                if let Some(file) = open {
+                    let identity = file.identity();
+                    return Ok(Seals { id: identity.id, wrapped: identity.wrapped.clone() });
+                }
+                let header = self.peek_header(inode)?.ok_or(Errno::ENODATA)?;
+                Ok(Seals { id: header.id(), wrapped: header.wrapped().clone() })
+            }
+            _ => Err(Errno::ENODATA),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# A full disk reaches the writer as ENOSPC, and nothing that was written before is harmed.
+. "$(dirname "$0")/lib/lib.sh"
+need mkfs.ext4 python3
+
+fill() { # errno that a writer with fsync ends with, filling the mount
+    python3 - "$1" "$2" <<'PY'
+import os, sys
+path, total = sys.argv[1], int(sys.argv[2])
+code = 0
+try:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        for _ in range(total):
+            os.write(fd, os.urandom(1 << 20))
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+except OSError as error:
+    code = error.errno
+print(code)
+PY
+}
+
+for kind in ext4 tmpfs; do
+    disk=$WORK/$kind
+    mkdir -p "$disk"
+    if [ $kind = ext4 ]; then
+        truncate -s 64M "$WORK/disk.img" && mkfs.ext4 -q -F -m 0 "$WORK/disk.img"
+        check "a small ext4" mount -o loop "$WORK/disk.img" "$disk"
+    else
+        check "a small tmpfs" mount -t tmpfs -o size=48M tmpfs "$disk"
+    fi
+    STORE=$WORK/store-$kind lower=$disk/lower
+    mkdir -p "$lower" "$STORE"
+    check "mount on $kind" mount_volume "$lower"
+    for n in $(seq 40); do head -c 50000 /dev/urandom >"$MNT/before$n"; done
+    head -c 4000000 /dev/urandom >"$MNT/big"
+    echo small >"$MNT/small"
+    sync "$MNT/big" "$MNT/small"
+    before=$(cd "$MNT" && sha256sum -- *)
+    same "$kind: a writer gets ENOSPC" 28 "$(fill "$MNT/full" 200)"
+    same "$kind: everything before is unharmed" "$before" "$(cd "$MNT" && sha256sum -- before* big small)"
+    same "$kind: so does a second one" 28 "$(fill "$MNT/full2" 200)"
+    # Overwriting what is there: it may fail or not, but never damages the file.
+    python3 - "$MNT/big" <<'PY'
+import os, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+old = os.pread(fd, 4096, 40960)
+try:
+    os.pwrite(fd, old, 40960)
+    os.fsync(fd)
+except OSError:
+    pass
+PY
+    for n in $(seq 100); do echo x >"$MNT/tiny$n"; done 2>/dev/null
+    check "$kind: unlink works on a full disk" rm "$MNT/full" "$MNT/full2"
+    rm -f "$MNT"/tiny*
+    check "$kind: then there is room again" sh -c "head -c 1000000 /dev/urandom >'$MNT/after'"
+    rm -f "$MNT/after"
+    check "$kind: unmount" unmount_volume
+    check "$kind: remount" mount_volume "$lower"
+    same "$kind: after the remount everything is unharmed" "$before" "$(cd "$MNT" && sha256sum -- before* big small)"
+    # Full below the mount by somebody else, then a mount and an unmount on no room at all.
+    unmount_volume
+    head -c 100M /dev/zero >"$disk/somebody" 2>/dev/null
+    if mount_volume "$lower" "$MNT" ro 2>"$WORK/err"; then
+        same "$kind: read-only on a full disk" "$before" "$(cd "$MNT" && sha256sum -- before* big small)"
+        unmount_volume
+    else
+        fail "$kind: read-only on a full disk" "$(cat "$WORK/err")"
+    fi
+    rm "$disk/somebody"
+    check "$kind: mounts again" mount_volume "$lower"
+    same "$kind: still unharmed" "$before" "$(cd "$MNT" && sha256sum -- before* big small)"
+    check "$kind: unmount" unmount_volume
+    umount "$disk"
+done
+finish

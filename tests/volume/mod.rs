@@ -1,0 +1,8 @@
+//! The volume without a mount: against models, and over a lower layer that fails.
+
+mod crash;
+mod files;
+mod model;
+mod names;
+mod support;
+mod tamper;
