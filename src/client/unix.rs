@@ -29,6 +29,10 @@ pub const SILENCE: Duration = Duration::from_secs(3);
 /// Longest time for an answer on a connection that is alive.
 const SLOW: Duration = Duration::from_secs(30);
 
+/// Shortest and longest pause between two tries to connect.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_millis(200);
+
 /// How a kmsd is reached.
 #[derive(Clone, Debug)]
 pub struct UnixOptions {
@@ -188,7 +192,7 @@ impl Shared {
     /// Connects, reads until the end, and again.
     fn keep(&self) {
         let mut seen: Option<Epoch> = None;
-        let mut pause = Duration::from_millis(10);
+        let mut pause = PAUSE_MIN;
         let mut told = false;
         while !self.stopping() {
             match self.connect(&mut seen) {
@@ -196,7 +200,8 @@ impl Shared {
                     if told {
                         tracing::info!(socket = %show(&self.options.path), "kmsd is back");
                     }
-                    (told, pause) = (false, Duration::from_millis(10));
+                    told = false;
+                    let since = Instant::now();
                     let ended = self.read(&link, reader, &mut seen);
                     self.current.store(false, Ordering::Release);
                     *self.link.lock() = None;
@@ -205,6 +210,12 @@ impl Shared {
                         tracing::warn!(error = %ended, "the connection to kmsd ended");
                         told = true;
                     }
+                    // A kmsd that hangs up on every question is not asked in a tight loop.
+                    if since.elapsed() > PAUSE_MAX {
+                        pause = PAUSE_MIN;
+                    } else {
+                        self.rest(&mut pause);
+                    }
                 }
                 Err(error) => {
                     if !told {
@@ -212,14 +223,19 @@ impl Shared {
                             "kmsd cannot be reached; trying again until it can");
                         told = true;
                     }
-                    let mut link = self.link.lock();
-                    if !self.stopping() {
-                        self.linked.wait_for(&mut link, pause);
-                    }
-                    pause = (pause * 2).min(Duration::from_millis(200));
+                    self.rest(&mut pause);
                 }
             }
         }
+    }
+
+    /// Waits before the next try, longer each time.
+    fn rest(&self, pause: &mut Duration) {
+        let mut link = self.link.lock();
+        if !self.stopping() {
+            self.linked.wait_for(&mut link, *pause);
+        }
+        *pause = (*pause * 2).min(PAUSE_MAX);
     }
 
     fn connect(

@@ -2,8 +2,8 @@
 //!
 //! Readers only decode; workers take whatever has queued up, so that requests which arrive
 //! together are decided together and share one flush of the audit trail. Answers leave in any
-//! order. The pusher tells the client of every new epoch at once, and repeats the old one every
-//! second as a sign of life.
+//! order. One herald waits for new epochs; the pushers tell them to their clients at once, and
+//! repeat the old one every second as a sign of life.
 //!
 //! Invariant: a peer can hold up only itself. Its requests in flight are bounded, a peer that
 //! does not read its answers is cut off, and ordinary users share the connections that services
@@ -77,7 +77,16 @@ struct Shared {
     queue: Mutex<VecDeque<Job>>,
     queued: Condvar,
     stopping: AtomicBool,
+    doors: Arc<Doors>,
+}
+
+/// The table of connections, apart from [`Shared`]: a reader lets go of everything else before it
+/// leaves the table, so that an empty table means that nobody uses the service any more.
+#[derive(Default)]
+struct Doors {
     table: Mutex<Table>,
+    /// Signalled when a connection has left the table.
+    left: Condvar,
 }
 
 /// Open connections, by a number of their own, and how many each user has.
@@ -102,6 +111,10 @@ struct Connection {
     /// Signalled when an answer has left.
     drained: Condvar,
     drain_lock: Mutex<()>,
+    /// What the herald said last; nothing so far.
+    told: Mutex<Option<Epoch>>,
+    /// Signalled with each change of `told`, and when the connection is closed.
+    news: Condvar,
     gone: AtomicBool,
 }
 
@@ -120,7 +133,7 @@ impl UnixServer {
             queue: Mutex::default(),
             queued: Condvar::new(),
             stopping: AtomicBool::new(false),
-            table: Mutex::default(),
+            doors: Arc::default(),
         });
         let mut threads = Vec::new();
         for _ in 0..limits.workers {
@@ -129,10 +142,14 @@ impl UnixServer {
         }
         let acceptor = Arc::clone(&shared);
         threads.push(named("kmsd-accept", move || acceptor.accept(&listener))?);
+        let herald = Arc::clone(&shared);
+        threads.push(named("kmsd-herald", move || herald.proclaim())?);
         Ok(Self { shared, waker, threads })
     }
 
-    /// Takes no more requests, finishes those it has, closes all connections.
+    /// Takes no more requests, finishes those it has, closes all connections. When it returns, no
+    /// thread of the listener holds the handler: what it serves can be closed and opened again.
+    /// Takes up to [`HEARTBEAT`].
     pub fn stop(mut self) {
         self.end();
     }
@@ -140,7 +157,7 @@ impl UnixServer {
     fn end(&mut self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
         let _ = rustix::net::shutdown(&self.waker, rustix::net::Shutdown::Both);
-        let open: Vec<_> = self.shared.table.lock().open.values().cloned().collect();
+        let open: Vec<_> = self.shared.doors.table.lock().open.values().cloned().collect();
         for connection in &open {
             // Readers see the end; answers can still leave.
             let _ = connection.stream.shutdown(std::net::Shutdown::Read);
@@ -154,9 +171,12 @@ impl UnixServer {
                 tracing::error!("a thread of the Unix listener panicked");
             }
         }
-        for connection in open {
+        // Whoever came in while the acceptor was ending included.
+        let mut table = self.shared.doors.table.lock();
+        for connection in table.open.values() {
             connection.close();
         }
+        self.shared.doors.left.wait_while(&mut table, |table| !table.open.is_empty());
     }
 }
 
@@ -168,6 +188,27 @@ impl Drop for UnixServer {
 
 fn named(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name(name.to_owned()).stack_size(1 << 20).spawn(body)
+}
+
+/// A connection's place in the table, given up when dropped.
+struct Place {
+    doors: Arc<Doors>,
+    number: u64,
+    uid: u32,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut table = self.doors.table.lock();
+        table.open.remove(&self.number);
+        if let Some(count) = table.users.get_mut(&self.uid) {
+            *count -= 1;
+            if *count == 0 {
+                table.users.remove(&self.uid);
+            }
+        }
+        self.doors.left.notify_all();
+    }
 }
 
 impl Shared {
@@ -206,10 +247,12 @@ impl Shared {
             in_flight: AtomicUsize::new(0),
             drained: Condvar::new(),
             drain_lock: Mutex::new(()),
+            told: Mutex::new(None),
+            news: Condvar::new(),
             gone: AtomicBool::new(false),
         });
         let number = {
-            let mut table = self.table.lock();
+            let mut table = self.doors.table.lock();
             let service = self.handler.trusts(peer);
             // An eighth is kept for services, so that users cannot lock the filesystem out.
             let room =
@@ -224,29 +267,18 @@ impl Shared {
             table.users.insert(who.uid, mine + 1);
             number
         };
+        let place = Place { doors: Arc::clone(&self.doors), number, uid: who.uid };
         let shared = Arc::clone(self);
-        let started = named("kmsd-reader", move || {
+        named("kmsd-reader", move || {
+            // Dropped in the opposite order, after a panic too: the place goes last.
+            let _place = place;
+            let shared = shared;
             if let Err(error) = shared.serve(&connection) {
                 tracing::debug!(uid = who.uid, %error, "a local connection ended");
             }
             connection.close();
-            shared.forget(number, who.uid);
-        });
-        if started.is_err() {
-            self.forget(number, who.uid);
-        }
-        started.map(drop)
-    }
-
-    fn forget(&self, number: u64, uid: u32) {
-        let mut table = self.table.lock();
-        table.open.remove(&number);
-        if let Some(count) = table.users.get_mut(&uid) {
-            *count -= 1;
-            if *count == 0 {
-                table.users.remove(&uid);
-            }
-        }
+        })
+        .map(drop)
     }
 
     /// Reads one connection to its end.
@@ -260,8 +292,8 @@ impl Shared {
         }
         connection.stream.set_read_timeout(None)?;
         let pusher = {
-            let (shared, connection) = (Arc::clone(self), Arc::clone(connection));
-            named("kmsd-pusher", move || shared.push(&connection, epoch))?
+            let connection = Arc::clone(connection);
+            named("kmsd-pusher", move || connection.push(epoch))?
         };
         let ended = self.take_asks(connection, &mut reader);
         // Closing waits for the answers that are still being worked on.
@@ -368,12 +400,19 @@ impl Shared {
         }
     }
 
-    /// Tells the peer of every new epoch, and once a second that the old one still holds.
-    fn push(&self, connection: &Connection, mut seen: Epoch) {
-        while !connection.gone.load(Ordering::SeqCst) {
-            seen = self.handler.wait_epoch(seen, HEARTBEAT);
-            if connection.send(&[ToClient::Epoch(seen)]).is_err() {
-                connection.close();
+    /// Waits for new epochs on behalf of all pushers, so that a connection that ends need not
+    /// wait for the next one.
+    fn proclaim(&self) {
+        let mut seen = self.handler.epoch();
+        while !self.stopping() {
+            let now = self.handler.wait_epoch(seen, HEARTBEAT);
+            if now != seen {
+                let open: Vec<_> = self.doors.table.lock().open.values().cloned().collect();
+                for connection in open {
+                    *connection.told.lock() = Some(now);
+                    connection.news.notify_all();
+                }
+                seen = now;
             }
         }
     }
@@ -396,6 +435,26 @@ fn reply(places: Vec<(Arc<Connection>, u64)>, answers: Vec<Answer>) {
 }
 
 impl Connection {
+    /// Tells the peer of every new epoch, and once a second that the old one still holds.
+    fn push(&self, mut seen: Epoch) {
+        loop {
+            {
+                let mut told = self.told.lock();
+                let still = |told: &mut Option<Epoch>| {
+                    !self.gone.load(Ordering::SeqCst) && told.is_none_or(|epoch| epoch == seen)
+                };
+                self.news.wait_while_for(&mut told, still, HEARTBEAT);
+                if self.gone.load(Ordering::SeqCst) {
+                    return;
+                }
+                seen = told.unwrap_or(seen);
+            }
+            if self.send(&[ToClient::Epoch(seen)]).is_err() {
+                self.close();
+            }
+        }
+    }
+
     fn send(&self, messages: &[ToClient]) -> Result<(), FrameError> {
         let mut bytes = Zeroizing::new(Vec::new());
         for message in messages {
@@ -429,7 +488,12 @@ impl Connection {
     }
 
     fn close(&self) {
-        self.gone.store(true, Ordering::SeqCst);
+        {
+            // Under the lock, so that no pusher goes to sleep after having looked.
+            let _told = self.told.lock();
+            self.gone.store(true, Ordering::SeqCst);
+        }
+        self.news.notify_all();
         let _ = self.stream.shutdown(std::net::Shutdown::Both);
     }
 }
