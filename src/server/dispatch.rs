@@ -166,17 +166,18 @@ impl Dispatcher {
         if wanted.is_empty() || wanted.len() > usize::from(MAX_BATCH) {
             return Answer::No(Refusal::BadRequest);
         }
+        // One caller, whose groups are looked up once.
+        let context = match self.forwarded(peer, caller) {
+            Ok(context) => context,
+            Err(refusal) => return Answer::No(refusal),
+        };
         let mut keys: Vec<Option<KeyBytes>> = wanted.iter().map(|_| None).collect();
         let (mut places, mut items) = (Vec::new(), Vec::new());
         for (at, (wrapped, place)) in wanted.into_iter().enumerate() {
-            match self.item(peer, caller, wrapped, place) {
-                Ok(item) => {
-                    places.push(at);
-                    items.push(item);
-                }
-                // A damaged header is for its own open to find.
-                Err(Refusal::Corrupt) => {}
-                Err(refusal) => return Answer::No(refusal),
+            // A damaged header is for its own open to find.
+            if let Ok(item) = item(context.clone(), wrapped, place) {
+                places.push(at);
+                items.push(item);
             }
         }
         for (at, result) in places.into_iter().zip(self.service.unwrap_ahead(&items)) {
@@ -219,10 +220,7 @@ impl Dispatcher {
         wrapped: Wrapped,
         place: Place,
     ) -> Result<(CallerContext, service::Wrapped), Refusal> {
-        // An id that is no key id cannot have wrapped anything: the header is damaged.
-        let key_id: KeyId = wrapped.key_id.parse().map_err(|_| Refusal::Corrupt)?;
-        let context = self.forwarded(peer, caller)?;
-        Ok((context, service::Wrapped { blob: wrapped.blob, key_id, context: pairs(&place) }))
+        item(self.forwarded(peer, caller)?, wrapped, place)
     }
 
     /// The context of a request that a peer makes in its own name.
@@ -326,6 +324,17 @@ impl Handler for Dispatcher {
             .map(|answer| answer.unwrap_or(Answer::No(Refusal::Unavailable)))
             .collect()
     }
+}
+
+/// A wrapped key as the service takes it.
+fn item(
+    context: CallerContext,
+    wrapped: Wrapped,
+    place: Place,
+) -> Result<(CallerContext, service::Wrapped), Refusal> {
+    // An id that is no key id cannot have wrapped anything: the header is damaged.
+    let key_id: KeyId = wrapped.key_id.parse().map_err(|_| Refusal::Corrupt)?;
+    Ok((context, service::Wrapped { blob: wrapped.blob, key_id, context: pairs(&place) }))
 }
 
 /// The encryption context of an object.

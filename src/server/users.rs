@@ -79,7 +79,8 @@ pub fn groups_of(pid: u32, uid: u32) -> Option<Vec<u32>> {
     if pid == 0 {
         return None;
     }
-    let mut status = String::new();
+    // Room for the whole text, which the kernel then hands over in one piece.
+    let mut status = String::with_capacity(4096);
     std::fs::File::open(format!("/proc/{pid}/status"))
         .ok()?
         .take(MAX_STATUS)

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 
-use crate::lower::Pinned;
+use crate::lower::{FileIo, Pinned};
 use crate::sync::Arc;
 
 use super::Volume;
@@ -78,6 +78,9 @@ impl Volume {
     ) -> Result<Attr, Errno> {
         self.writable()?;
         let inode = self.inodes.get(ino).ok_or(Errno::ESTALE)?;
+        if let Some(attr) = self.says_nothing_new(&inode, set)? {
+            return Ok(attr);
+        }
         if let Some(size) = set.size {
             self.set_size(cx, &inode, fh, size)?;
         }
@@ -91,6 +94,25 @@ impl Volume {
             self.set_times(&inode, set)?;
         }
         self.attr(&inode)
+    }
+
+    /// The attributes, if all that `set` asks for is the modification time that is there. The
+    /// kernel, which keeps the times of files under its writeback cache, tells them again with
+    /// every rename and unlink.
+    fn says_nothing_new(&self, inode: &Arc<Inode>, set: &SetAttr) -> Result<Option<Attr>, Errno> {
+        let SetAttr { mode: None, uid: None, gid: None, size: None, atime: None, .. } = set else {
+            return Ok(None);
+        };
+        let Some(SetTime::At(mtime)) = set.mtime else { return Ok(None) };
+        let attr = self.attr(inode)?;
+        if attr.mtime != mtime {
+            return Ok(None);
+        }
+        if let Some(file) = inode.file.lock().state.as_ref() {
+            // What we write to the file later must not move it.
+            file.set_mtime(Some(pair(mtime)));
+        }
+        Ok(Some(attr))
     }
 
     fn set_size(
@@ -123,6 +145,7 @@ impl Volume {
                 SetTime::Now => file.io().stat()?.mtime,
                 SetTime::At(time) => pair(time),
             };
+            file.io().mtime_was_set(time);
             file.set_mtime(Some(time));
         }
         Ok(())

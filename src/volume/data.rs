@@ -1,5 +1,6 @@
 //! Open files: reading, writing, making durable.
 
+use crate::lower::FileIo;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 
@@ -101,7 +102,8 @@ impl Volume {
         }
     }
 
-    /// close(2) of one descriptor: errors of what is still to be written come out here.
+    /// Settles a handle's file before its last handle goes: what is still to be written reaches
+    /// the lower filesystem, and the header says clean.
     pub fn flush(&self, _ino: Ino, fh: Fh) -> Result<(), Errno> {
         let handle = self.handles.file(fh)?;
         if !handle.writes || self.read_only {

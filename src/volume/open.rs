@@ -138,16 +138,18 @@ impl Volume {
             Slots::Newest { header, older, intact } if got >= BLOCK => (header, older, intact),
             _ => return Err(fail("a file header")),
         };
+        let mut older = older;
         let opened = match self.unwrap_header(*newest, caller) {
             // A sector torn by a power cut; the slot before it is whole.
             Err(Errno::EIO) if self.sessions.any_lost_power() && older.is_some() => {
-                older.ok_or(Errno::EIO).and_then(|older| self.unwrap_header(*older, caller))
+                older.take().ok_or(Errno::EIO).and_then(|older| self.unwrap_header(*older, caller))
             }
             other => other,
         };
         let (header, keys) =
             opened.map_err(|e| if e == Errno::EIO { fail("a file header's tag") } else { e })?;
         let id = header.id;
+        let intact = intact && older.is_none_or(|older| older.verify(keys.header()).is_ok());
         if !intact && self.sessions.ended(header.session) != Ended::PowerLost {
             return Err(fail("the slots of a file header"));
         }
@@ -160,7 +162,7 @@ impl Volume {
             self.check_link(inode, &id, page0).map_err(|_| fail("a file's name"))?;
         }
         let identity = Identity { id, suite: header.suite, wrapped: header.wrapped.clone() };
-        FileState::found(io, writable, identity, keys, &header, found, &first).map_err(
+        FileState::found(io, st.size, writable, identity, keys, &header, found, &first).map_err(
             |e| match e {
                 FileError::Tampered(what) => fail(what),
                 FileError::Lower(e) => e.into(),

@@ -95,8 +95,8 @@ impl Volume {
     /// Makes a regular file and opens it.
     ///
     /// # Crash
-    /// The file is below, empty and without a header, until it is first flushed: a stop before
-    /// that leaves an empty file.
+    /// The file is below, empty and without a header, until it is first written or closed: a
+    /// stop before that leaves an empty file.
     pub fn create(
         &self,
         cx: &ReqCtx,

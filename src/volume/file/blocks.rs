@@ -4,6 +4,8 @@ use std::io::IoSliceMut;
 
 use crate::format::{BLOCK, BlockNo, Entry, GROUP, HEADER_ENTRIES, NODE_FANOUT, block_offset};
 
+use crate::lower::FileIo;
+
 use super::state::{FileError, FileState, Found, Meta};
 
 /// A plaintext or ciphertext block.

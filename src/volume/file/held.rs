@@ -12,6 +12,8 @@ use std::io::IoSlice;
 use crate::format::{BLOCK, BlockNo, Entry, Seal, block_offset, entry_page_of};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::lower::FileIo;
+
 use super::super::options::CrashSafety;
 use super::blocks::{Block, run_length};
 use super::state::{FileEnv, FileError, FileState, Meta, OnDisk};

@@ -3,6 +3,8 @@
 use crate::format::{BLOCK, BlockNo, Entry, MAX_PLAIN, PageNo, Seal, block_offset, blocks_of};
 use crate::format::{entry_page_of, entry_page_offset};
 
+use crate::lower::FileIo;
+
 use super::super::options::CrashSafety;
 use super::blocks::{Block, run_length};
 use super::state::{FileEnv, FileError, FileState, Meta};

@@ -10,6 +10,7 @@
 //! `meta` (reader/writer) is taken before the page cache's own lock. The key service is never
 //! called under either.
 
+mod below;
 mod blocks;
 mod held;
 mod holes;

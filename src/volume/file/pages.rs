@@ -8,6 +8,8 @@ use crate::format::{
     node_offset,
 };
 
+use crate::lower::FileIo;
+
 use super::state::{FileError, FileState, Found, Meta, OnDisk};
 
 /// Pages kept per open file; each covers 256 KiB of data. Page 0 is always kept.

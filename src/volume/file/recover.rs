@@ -9,6 +9,8 @@ use crate::format::{
     BLOCK, BlockNo, Entry, MAX_WRITES, PageNo, PlainLen, Seal, cipher_len, entry_page_of,
 };
 
+use crate::lower::FileIo;
+
 use super::super::options::CrashSafety;
 use super::blocks::Block;
 use super::state::{FileEnv, FileError, FileState, Found, Meta};
@@ -30,7 +32,7 @@ impl FileState {
             self.io.sync(false)?;
         }
         let end = meta.size.div_ceil(BLOCK as u64);
-        let lower_end = self.io.stat()?.size;
+        let lower_end = self.io.len()?;
         let mut k = 0;
         let last = entry_page_of(BlockNo(end.saturating_sub(1))).0;
         while k <= last {

@@ -6,7 +6,10 @@ use crate::format::{
     BLOCK, DIR_HEADER_LEN, Header, Kind, PageNo, PlainLen, SLOT, SLOT_BODY, cipher_len,
 };
 
+use crate::lower::FileIo;
+
 use super::super::options::CrashSafety;
+use super::pages::Pages;
 use super::state::{FileEnv, FileError, FileState, Found, Meta, OnDisk};
 
 /// How far [`FileState::settle`] goes.
@@ -123,7 +126,36 @@ impl FileState {
         root: [u8; 16],
         durable: bool,
     ) -> Result<(), FileError> {
-        let header = Header {
+        let header = self.next_header(env, meta, clean, root);
+        let body: [u8; SLOT_BODY] = self.encode(&header)?;
+        if meta.on_disk == OnDisk::Fresh {
+            let page = self.first_page(meta, &body, &self.pages.lock());
+            self.io.write_at(&[IoSlice::new(&page)], 0)?;
+        } else if durable {
+            self.io.write_durable_at(&[IoSlice::new(&body)], slot_offset(header.generation))?;
+        } else {
+            self.io.write_at(&[IoSlice::new(&body)], slot_offset(header.generation))?;
+        }
+        meta.header_is_down(&header);
+        meta.size_stale = false;
+        Ok(())
+    }
+
+    /// The first page of a file that has none yet, for whoever brings it down together with the
+    /// first data: its header says that a writer is at work, and has the size from before.
+    pub(super) fn first_page_of_writer(
+        &self,
+        env: &FileEnv,
+        meta: &Meta,
+        pages: &Pages,
+    ) -> Result<(Header, Vec<u8>), FileError> {
+        let header = self.next_header(env, meta, false, [0; 16]);
+        let page = self.first_page(meta, &self.encode(&header)?, pages);
+        Ok((header, page))
+    }
+
+    fn next_header(&self, env: &FileEnv, meta: &Meta, clean: bool, root: [u8; 16]) -> Header {
+        Header {
             kind: Kind::File,
             suite: self.identity.suite,
             clean,
@@ -136,32 +168,27 @@ impl FileState {
             writes: meta.writes,
             wrapped: self.identity.wrapped.clone(),
             mtime: meta.header_mtime,
-        };
-        let body: [u8; SLOT_BODY] = header
-            .encode(self.keys.header())
-            .map_err(|_| FileError::Tampered("the header to be written"))?;
-        if meta.on_disk == OnDisk::Fresh {
-            let mut page = vec![0u8; BLOCK];
-            let (slots, entries) = page.split_at_mut(DIR_HEADER_LEN);
-            let (slot_a, slot_b) = slots.split_at_mut(SLOT);
-            let (a_body, a_tag) = slot_a.split_at_mut(SLOT_BODY);
-            a_body.copy_from_slice(&body);
-            let [tag_a, tag_b] = meta.link_tags;
-            a_tag.copy_from_slice(&tag_a);
-            slot_b.split_at_mut(SLOT_BODY).1.copy_from_slice(&tag_b);
-            entries.copy_from_slice(self.pages.lock().get(PageNo(0)).unwrap_or_default());
-            self.io.write_at(&[IoSlice::new(&page)], 0)?;
-        } else if durable {
-            self.io.write_durable_at(&[IoSlice::new(&body)], slot_offset(header.generation))?;
-        } else {
-            self.io.write_at(&[IoSlice::new(&body)], slot_offset(header.generation))?;
         }
-        meta.on_disk = if clean { OnDisk::Clean } else { OnDisk::Dirty };
-        meta.generation = header.generation;
-        meta.session = env.session;
-        meta.writes_told = meta.writes;
-        meta.size_stale = false;
-        Ok(())
+    }
+
+    fn encode(&self, header: &Header) -> Result<[u8; SLOT_BODY], FileError> {
+        header
+            .encode(self.keys.header())
+            .map_err(|_| FileError::Tampered("the header to be written"))
+    }
+
+    /// The first page of a file without one: `body` in slot A, the link tags, the entries.
+    fn first_page(&self, meta: &Meta, body: &[u8; SLOT_BODY], pages: &Pages) -> Vec<u8> {
+        let mut page = vec![0u8; BLOCK];
+        let (slots, entries) = page.split_at_mut(DIR_HEADER_LEN);
+        let (slot_a, slot_b) = slots.split_at_mut(SLOT);
+        let (a_body, a_tag) = slot_a.split_at_mut(SLOT_BODY);
+        a_body.copy_from_slice(body);
+        let [tag_a, tag_b] = meta.link_tags;
+        a_tag.copy_from_slice(&tag_a);
+        slot_b.split_at_mut(SLOT_BODY).1.copy_from_slice(&tag_b);
+        entries.copy_from_slice(pages.get(PageNo(0)).unwrap_or_default());
+        page
     }
 
     /// Notes in the header that the file has more names than it has room for link tags.

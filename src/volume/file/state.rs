@@ -8,6 +8,7 @@ use crate::lower::{FileIo, LowerError};
 use crate::sync::{Mutex, RwLock};
 
 use super::super::options::CrashSafety;
+use super::below::Below;
 use super::held::Held;
 use super::pages::Pages;
 
@@ -110,9 +111,20 @@ pub(super) struct Meta {
     pub link_tags: [[u8; 32]; 2],
 }
 
+impl Meta {
+    /// Notes that `header` is the newest one below. Whether its size is the right one is for the
+    /// caller to say.
+    pub(super) fn header_is_down(&mut self, header: &Header) {
+        self.on_disk = if header.clean { OnDisk::Clean } else { OnDisk::Dirty };
+        self.generation = header.generation;
+        self.session = header.session;
+        self.writes_told = header.writes;
+    }
+}
+
 /// An open file.
 pub(in crate::volume) struct FileState {
-    pub(super) io: Box<dyn FileIo>,
+    pub(super) io: Below,
     pub(super) writable: bool,
     pub(super) identity: Identity,
     pub(super) keys: FileKeys,
@@ -121,7 +133,7 @@ pub(in crate::volume) struct FileState {
 }
 
 impl FileState {
-    /// A file that has just been made, or was lost before its first header and is empty.
+    /// A file that has just been made, or was lost before its first header, and is empty below.
     pub fn fresh(io: Box<dyn FileIo>, identity: Identity, keys: FileKeys) -> FileState {
         let meta = Meta {
             size: 0,
@@ -145,7 +157,7 @@ impl FileState {
             link_tags: [[0; 32]; 2],
         };
         FileState {
-            io,
+            io: Below::new(io, Some(0)),
             writable: true,
             identity,
             keys,
@@ -154,13 +166,15 @@ impl FileState {
         }
     }
 
-    /// A file found below, with its verified header. `page0` is the first page, `block0` the
-    /// second where it was read along.
+    /// A file found below, with its verified header and its lower length. `first_pages` is the
+    /// first page, and the second where it was read along.
     ///
     /// # Errors
     /// `Tampered` if the file was closed cleanly and is not as it was then.
+    #[expect(clippy::too_many_arguments, reason = "all that was found, and no two alike")]
     pub fn found(
         io: Box<dyn FileIo>,
+        lower_len: u64,
         writable: bool,
         identity: Identity,
         keys: FileKeys,
@@ -190,7 +204,7 @@ impl FileState {
             link_tags: [[0; 32]; 2],
         };
         let file = FileState {
-            io,
+            io: Below::new(io, Some(lower_len)),
             writable,
             identity,
             keys,
@@ -219,8 +233,8 @@ impl FileState {
     }
 
     /// The lower file, for calls on the inode that carry no data.
-    pub fn io(&self) -> &dyn FileIo {
-        self.io.as_ref()
+    pub fn io(&self) -> &Below {
+        &self.io
     }
 
     /// Whether the file can be changed below.

@@ -6,7 +6,7 @@ use std::io::IoSlice;
 use crate::format::{
     BLOCK, Header, NODE_FANOUT, NodeNo, PageNo, PlainLen, cipher_len, node_of, node_offset, xor_mac,
 };
-use crate::lower::LowerError;
+use crate::lower::{FileIo, LowerError};
 
 use super::pages::Pages;
 use super::state::{FileError, FileState, Meta};
@@ -25,7 +25,7 @@ impl FileState {
     /// are checked against their node when they are read.
     pub(super) fn check_tree(&self, header: &Header) -> Result<(), FileError> {
         let expected = cipher_len(PlainLen(header.size)).ok_or(FileError::Tampered("the size"))?;
-        if self.io.stat()?.size != expected.0 {
+        if self.io.len()? != expected.0 {
             return Err(FileError::Tampered("the file's length"));
         }
         let mut pages = self.pages.lock();

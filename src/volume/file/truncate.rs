@@ -7,6 +7,8 @@
 use crate::format::{BLOCK, BlockNo, Entry, MAX_PLAIN, PageNo, PlainLen, cipher_len};
 use crate::format::{entry_page_of, entry_slot};
 
+use crate::lower::FileIo;
+
 use super::super::options::CrashSafety;
 use super::blocks::Block;
 use super::pages::Pages;

@@ -15,6 +15,8 @@ use crate::format::{
     entry_page_of, entry_page_offset, entry_slot,
 };
 
+use crate::lower::FileIo;
+
 use super::blocks::{Block, run_length, stretches};
 use super::pages::Pages;
 use super::state::{FileEnv, FileError, FileState, Meta, OnDisk};
@@ -153,11 +155,20 @@ impl FileState {
             let prev = if b < beyond { old.cur } else { Seal::HOLE };
             self.set_entry(&mut pages, b, Entry { cur: *seal, prev });
         }
-        let written = self.write_out(meta, &pages, first, count, buf);
+        let fresh = match meta.on_disk {
+            OnDisk::Fresh => Some(self.first_page_of_writer(env, meta, &pages)?),
+            OnDisk::Clean | OnDisk::Dirty => None,
+        };
+        let first_page = fresh.as_ref().map(|(_, page)| page.as_slice());
+        let written = self.write_out(meta, &pages, first, count, buf, first_page);
+        drop(pages);
         if let Err(e) = written {
-            drop(pages);
             self.after_failed_write(meta, first, &seals, &old);
             return Err(e);
+        }
+        if let Some((header, _)) = fresh {
+            meta.header_is_down(&header);
+            meta.size_stale = true;
         }
         Ok(())
     }
@@ -172,7 +183,12 @@ impl FileState {
     }
 
     /// Entries, then data. Each entry page but the first lies right before its data, so one call
-    /// per stretch carries both, in the right order.
+    /// per stretch carries both, in the right order. `first_page` is that of a file which has none
+    /// yet: with it, what cannot be stored is noticed by the writer and not by whoever closes.
+    ///
+    /// # Crash
+    /// A first page without the data behind it tells of seals that nothing has yet, beside holes;
+    /// its size ends before them.
     fn write_out(
         &self,
         meta: &Meta,
@@ -180,8 +196,13 @@ impl FileState {
         first: u64,
         count: u64,
         buf: &[u8],
+        first_page: Option<&[u8]>,
     ) -> Result<(), FileError> {
         let mut rest = buf;
+        let apart = first_page.filter(|_| first != 0);
+        if let Some(page) = apart {
+            self.io.write_at(&[IoSlice::new(page)], 0)?;
+        }
         for (from, end) in stretches(first..first + count) {
             let mut vectors = Vec::with_capacity(8);
             let mut start = block_offset(BlockNo(from));
@@ -189,6 +210,12 @@ impl FileState {
             while at < end {
                 let k = entry_page_of(BlockNo(at));
                 let at_group_start = blocks_of(k).start == at && k.0 != 0;
+                if at == 0
+                    && let Some(page) = first_page
+                {
+                    start = 0;
+                    vectors.push(IoSlice::new(page));
+                }
                 if at_group_start {
                     if at == from {
                         start = entry_page_offset(k);

@@ -1,0 +1,142 @@
+//! The lower file of an open file, and what is known of its inode without asking.
+//!
+//! Only this process changes a lower file while it is mounted, so a length that was set is the
+//! length that it has, and a modification time that was set stays until the next change of ours.
+//! Calls that would set what is there already are left out; nothing else is decided here.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::BorrowedFd;
+
+use crate::lower::{FileIo, LowerError, LowerStat};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicU64, Ordering};
+
+/// Stands for a length that is not known.
+const UNKNOWN: u64 = u64::MAX;
+
+/// Seconds and nanoseconds since 1970.
+type Time = (i64, u32);
+
+/// A lower file with a memory for its length and its modification time.
+pub(in crate::volume) struct Below {
+    io: Box<dyn FileIo>,
+    /// Lower bytes, or [`UNKNOWN`].
+    len: AtomicU64,
+    /// `None`: moved since it was set, or never asked for.
+    mtime: Mutex<Option<Time>>,
+}
+
+impl Below {
+    /// Takes the file, and its length in lower bytes where that is known.
+    pub fn new(io: Box<dyn FileIo>, len: Option<u64>) -> Below {
+        Below { io, len: AtomicU64::new(len.unwrap_or(UNKNOWN)), mtime: Mutex::new(None) }
+    }
+
+    /// Its length in lower bytes, asked for only where it is not known.
+    pub fn len(&self) -> Result<u64, LowerError> {
+        match self.len.load(Ordering::Acquire) {
+            UNKNOWN => {
+                let len = self.io.stat()?.size;
+                self.len.store(len, Ordering::Release);
+                Ok(len)
+            }
+            len => Ok(len),
+        }
+    }
+
+    /// Whether its modification time is known to be `time`.
+    pub fn has_mtime(&self, time: Time) -> bool {
+        *self.mtime.lock() == Some(time)
+    }
+
+    /// Its modification time was set to `time` by way of the inode.
+    pub fn mtime_was_set(&self, time: Time) {
+        *self.mtime.lock() = Some(time);
+    }
+
+    fn moved(&self) {
+        *self.mtime.lock() = None;
+    }
+
+    fn wrote(
+        &self,
+        bufs: &[IoSlice<'_>],
+        offset: u64,
+        result: Result<(), LowerError>,
+    ) -> Result<(), LowerError> {
+        self.moved();
+        if result.is_err() {
+            self.len.store(UNKNOWN, Ordering::Release);
+        } else if self.len.load(Ordering::Acquire) != UNKNOWN {
+            let end = bufs.iter().fold(offset, |end, buf| end + buf.len() as u64);
+            self.len.fetch_max(end, Ordering::AcqRel);
+        }
+        result
+    }
+}
+
+impl FileIo for Below {
+    fn read_at(&self, bufs: &mut [IoSliceMut<'_>], offset: u64) -> Result<usize, LowerError> {
+        self.io.read_at(bufs, offset)
+    }
+
+    fn write_at(&self, bufs: &[IoSlice<'_>], offset: u64) -> Result<(), LowerError> {
+        self.wrote(bufs, offset, self.io.write_at(bufs, offset))
+    }
+
+    fn write_durable_at(&self, bufs: &[IoSlice<'_>], offset: u64) -> Result<(), LowerError> {
+        self.wrote(bufs, offset, self.io.write_durable_at(bufs, offset))
+    }
+
+    /// No call where the length is known to be `len`.
+    fn set_len(&self, len: u64) -> Result<(), LowerError> {
+        if self.len.load(Ordering::Acquire) == len {
+            return Ok(());
+        }
+        self.moved();
+        self.len.store(UNKNOWN, Ordering::Release);
+        self.io.set_len(len)?;
+        self.len.store(len, Ordering::Release);
+        Ok(())
+    }
+
+    fn sync(&self, all: bool) -> Result<(), LowerError> {
+        self.io.sync(all)
+    }
+
+    fn punch(&self, offset: u64, len: u64) -> Result<bool, LowerError> {
+        self.moved();
+        self.io.punch(offset, len)
+    }
+
+    fn reserve(&self, offset: u64, len: u64) -> Result<bool, LowerError> {
+        self.moved();
+        self.io.reserve(offset, len)
+    }
+
+    fn next_data(&self, offset: u64) -> Result<Option<u64>, LowerError> {
+        self.io.next_data(offset)
+    }
+
+    fn stat(&self) -> Result<LowerStat, LowerError> {
+        self.io.stat()
+    }
+
+    fn born(&self) -> Result<Option<i64>, LowerError> {
+        self.io.born()
+    }
+
+    /// No call where the time is known to be this one.
+    fn set_mtime(&self, sec: i64, nsec: u32) -> Result<(), LowerError> {
+        if self.has_mtime((sec, nsec)) {
+            return Ok(());
+        }
+        self.io.set_mtime(sec, nsec)?;
+        self.mtime_was_set((sec, nsec));
+        Ok(())
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.io.fd()
+    }
+}
