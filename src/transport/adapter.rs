@@ -1,55 +1,43 @@
-//! One method per kernel request: decode, call the volume, reply.
+//! One method per kernel request, as `fuser` decodes it: call, and put the answer in its types.
 //!
-//! No method here knows what encryption is, and none has a decision to make: the two that look
-//! like one are who runs a request that may wait ([`Spare`]) and how long the kernel may keep
-//! attributes ([`Contested`]).
+//! No method here has a decision to make but who runs a request that may wait ([`Spare`]).
 
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use ::fuser::{
-    AccessFlags, BsdFileFlags, CopyFileRangeFlags, FileHandle, Filesystem, FopenFlags, Generation,
-    INodeNo, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
+    AccessFlags, BsdFileFlags, CopyFileRangeFlags, FileHandle, Filesystem, Generation, INodeNo,
+    KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
     ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs,
     ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
-use super::reply::{self, TTL, attr, errno, guarded, open_flags, set_time};
+use super::calls::{Calls, Handle, Kept, TTL};
+use super::reply::{self, attr, errno, open_flags, set_time};
 use super::spare::Spare;
-use super::watch::Contested;
 use super::{fuser, lend, sink};
-use crate::volume::Volume;
-use crate::volume::{Attr, Entry, Errno, Fh, Ino, ReqCtx, SetAttr};
+use crate::volume::{Entry, Errno, Fh, Ino, ReqCtx, SetAttr};
 
 /// The volume as fuser wants to see it.
 pub struct Adapter {
-    volume: Arc<Volume>,
-    contested: Arc<Contested>,
+    calls: Arc<Calls>,
     spare: Spare,
 }
 
 impl Adapter {
     /// For a session with `threads` queue threads.
-    pub fn new(volume: Arc<Volume>, contested: Arc<Contested>, threads: usize) -> Adapter {
-        Adapter { volume, contested, spare: Spare::new(threads) }
+    pub fn new(calls: Arc<Calls>, threads: usize) -> Adapter {
+        Adapter { calls, spare: Spare::new(threads) }
     }
 
     /// Runs a request that may wait for a key service or a disk; see [`Spare`].
-    fn may_block(&self, job: impl FnOnce(&Volume) + Send + 'static) {
-        let volume = Arc::clone(&self.volume);
-        self.spare.run(move || job(&volume));
-    }
-
-    fn attr_reply(&self, ino: INodeNo, result: Result<Attr, Errno>, reply: ReplyAttr) {
-        let ttl = if self.contested.contains(Ino(ino.0)) { Duration::ZERO } else { TTL };
-        match result {
-            Ok(a) => reply.attr(&ttl, &attr(&a)),
-            Err(e) => reply.error(errno(e)),
-        }
+    fn may_block(&self, job: impl FnOnce(&Calls) + Send + 'static) {
+        let calls = Arc::clone(&self.calls);
+        self.spare.run(move || job(&calls));
     }
 }
 
@@ -67,6 +55,20 @@ fn done(result: Result<(), Errno>, reply: ReplyEmpty) {
 fn entered(result: Result<Entry, Errno>, reply: ReplyEntry) {
     match result {
         Ok(e) => reply.entry(&TTL, &attr(&e.attr), Generation(e.generation)),
+        Err(e) => reply.error(errno(e)),
+    }
+}
+
+fn kept(result: Result<Kept, Errno>, reply: ReplyAttr) {
+    match result {
+        Ok(kept) => reply.attr(&kept.ttl, &attr(&kept.attr)),
+        Err(e) => reply.error(errno(e)),
+    }
+}
+
+fn opened(result: Result<Handle, Errno>, reply: ReplyOpen) {
+    match result {
+        Ok(h) => reply.opened(FileHandle(h.fh.0), open_flags(h)),
         Err(e) => reply.error(errno(e)),
     }
 }
@@ -98,32 +100,19 @@ impl Filesystem for Adapter {
 
     fn lookup(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let (cx, name) = (cx(req, 0), name.to_owned());
-        self.may_block(move |v| {
-            match guarded(|| v.lookup(&cx, Ino(parent.0), name.as_bytes())) {
-                // Nobody else can make the name appear, so the kernel may remember.
-                Err(Errno(libc::ENOENT)) => reply.entry(&TTL, &reply::absent(), Generation(0)),
-                other => entered(other, reply),
-            }
+        self.may_block(move |v| match v.lookup(&cx, Ino(parent.0), name.as_bytes()) {
+            Ok(Some(e)) => entered(Ok(e), reply),
+            Ok(None) => reply.entry(&TTL, &reply::absent(), Generation(0)),
+            Err(e) => entered(Err(e), reply),
         });
     }
 
     fn forget(&self, _: &Request, ino: INodeNo, n: u64) {
-        let _ = guarded(|| {
-            self.volume.forget(Ino(ino.0), n);
-            Ok(())
-        });
+        self.calls.forget(Ino(ino.0), n);
     }
 
     fn getattr(&self, _: &Request, ino: INodeNo, fh: Option<FileHandle>, reply: ReplyAttr) {
-        let (ino_, fh) = (Ino(ino.0), fh.map(|f| Fh(f.0)));
-        let result = guarded(|| {
-            // Asked on behalf of a handle: before a buffered read or write through it.
-            if let Some(fh) = fh.filter(|_| self.contested.contains(ino_)) {
-                self.volume.still_allowed(fh)?;
-            }
-            self.volume.getattr(ino_, fh)
-        });
-        self.attr_reply(ino, result, reply);
+        kept(self.calls.getattr(Ino(ino.0), fh.map(|f| Fh(f.0))), reply);
     }
 
     fn setattr(
@@ -153,12 +142,11 @@ impl Filesystem for Adapter {
             mtime: mtime.map(set_time),
         };
         let fh = fh.map(|f| Fh(f.0));
-        let result = guarded(|| self.volume.setattr(&cx(req, 0), Ino(ino.0), fh, &set));
-        self.attr_reply(ino, result, reply);
+        kept(self.calls.setattr(&cx(req, 0), Ino(ino.0), fh, &set), reply);
     }
 
     fn readlink(&self, _: &Request, ino: INodeNo, reply: ReplyData) {
-        self.may_block(move |v| match guarded(|| v.readlink(Ino(ino.0))) {
+        self.may_block(move |v| match v.readlink(Ino(ino.0)) {
             Ok(target) => reply.data(&target),
             Err(e) => reply.error(errno(e)),
         });
@@ -176,7 +164,7 @@ impl Filesystem for Adapter {
     ) {
         let (cx, name) = (cx(req, umask), name.to_owned());
         self.may_block(move |v| {
-            entered(guarded(|| v.mknod(&cx, Ino(parent.0), name.as_bytes(), mode, rdev)), reply);
+            entered(v.mknod(&cx, Ino(parent.0), name.as_bytes(), mode, rdev), reply);
         });
     }
 
@@ -191,18 +179,18 @@ impl Filesystem for Adapter {
     ) {
         let (cx, name) = (cx(req, umask), name.to_owned());
         self.may_block(move |v| {
-            entered(guarded(|| v.mkdir(&cx, Ino(parent.0), name.as_bytes(), mode)), reply);
+            entered(v.mkdir(&cx, Ino(parent.0), name.as_bytes(), mode), reply);
         });
     }
 
     fn unlink(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let cx = cx(req, 0);
-        done(guarded(|| self.volume.unlink(&cx, Ino(parent.0), name.as_bytes())), reply);
+        done(self.calls.unlink(&cx, Ino(parent.0), name.as_bytes()), reply);
     }
 
     fn rmdir(&self, req: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let cx = cx(req, 0);
-        done(guarded(|| self.volume.rmdir(&cx, Ino(parent.0), name.as_bytes())), reply);
+        done(self.calls.rmdir(&cx, Ino(parent.0), name.as_bytes()), reply);
     }
 
     fn symlink(
@@ -216,7 +204,7 @@ impl Filesystem for Adapter {
         let (cx, name, target) = (cx(req, 0), name.to_owned(), target.as_os_str().to_owned());
         self.may_block(move |v| {
             let target = target.as_bytes();
-            entered(guarded(|| v.symlink(&cx, Ino(parent.0), name.as_bytes(), target)), reply);
+            entered(v.symlink(&cx, Ino(parent.0), name.as_bytes(), target), reply);
         });
     }
 
@@ -234,7 +222,7 @@ impl Filesystem for Adapter {
         let (old, new) = (Ino(parent.0), Ino(newparent.0));
         self.may_block(move |v| {
             let (from, to) = (from.as_bytes(), to.as_bytes());
-            done(guarded(|| v.rename(&cx, old, from, new, to, flags.bits())), reply);
+            done(v.rename(&cx, (old, from), (new, to), flags.bits()), reply);
         });
     }
 
@@ -247,15 +235,12 @@ impl Filesystem for Adapter {
         reply: ReplyEntry,
     ) {
         let (cx, name) = (cx(req, 0), newname.as_bytes());
-        entered(guarded(|| self.volume.link(&cx, Ino(ino.0), Ino(newparent.0), name)), reply);
+        entered(self.calls.link(&cx, Ino(ino.0), Ino(newparent.0), name), reply);
     }
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let cx = cx(req, 0);
-        self.may_block(move |v| match guarded(|| v.open(&cx, Ino(ino.0), flags.0)) {
-            Ok(o) => reply.opened(FileHandle(o.fh.0), open_flags(&o)),
-            Err(e) => reply.error(errno(e)),
-        });
+        self.may_block(move |v| opened(v.open(&cx, Ino(ino.0), flags.0), reply));
     }
 
     fn create(
@@ -269,15 +254,12 @@ impl Filesystem for Adapter {
         reply: ReplyCreate,
     ) {
         let (cx, name) = (cx(req, umask), name.to_owned());
-        self.may_block(move |v| {
-            let made = guarded(|| v.create(&cx, Ino(parent.0), name.as_bytes(), mode, flags));
-            match made {
-                Ok((e, o)) => {
-                    let (generation, fh) = (Generation(e.generation), FileHandle(o.fh.0));
-                    reply.created(&TTL, &attr(&e.attr), generation, fh, open_flags(&o));
-                }
-                Err(e) => reply.error(errno(e)),
+        self.may_block(move |v| match v.create(&cx, Ino(parent.0), name.as_bytes(), mode, flags) {
+            Ok((e, h)) => {
+                let (generation, fh) = (Generation(e.generation), FileHandle(h.fh.0));
+                reply.created(&TTL, &attr(&e.attr), generation, fh, open_flags(h));
             }
+            Err(e) => reply.error(errno(e)),
         });
     }
 
@@ -294,7 +276,7 @@ impl Filesystem for Adapter {
     ) {
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         lend::buffer(size, |out| {
-            let result = guarded(|| self.volume.read(Ino(ino.0), Fh(fh.0), offset, out));
+            let result = self.calls.read(Ino(ino.0), Fh(fh.0), offset, out);
             match result.map(|n| out.get(..n)) {
                 Ok(Some(data)) => reply.data(data),
                 Ok(None) => reply.error(errno(Errno(libc::EIO))),
@@ -316,15 +298,12 @@ impl Filesystem for Adapter {
         reply: ReplyWrite,
     ) {
         let from = reply::write_from(write_flags);
-        let result = guarded(|| self.volume.write(Ino(ino.0), Fh(fh.0), offset, data, from));
+        let result = self.calls.write(Ino(ino.0), Fh(fh.0), offset, data, from);
         counted(result, reply);
     }
 
-    /// Declined, once: the kernel then asks no more. It has written its pages back before, so a
-    /// full disk is reported by close(2) all the same, and the header is settled on release: one
-    /// wait less for every close.
-    fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
-        reply.error(errno(Errno(libc::ENOSYS)));
+    fn flush(&self, _: &Request, ino: INodeNo, fh: FileHandle, _: LockOwner, reply: ReplyEmpty) {
+        done(self.calls.flush(Ino(ino.0), Fh(fh.0)), reply);
     }
 
     fn release(
@@ -337,23 +316,16 @@ impl Filesystem for Adapter {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
-        self.may_block(move |v| done(guarded(|| v.release(Ino(ino.0), Fh(fh.0))), reply));
+        self.may_block(move |v| done(v.release(Ino(ino.0), Fh(fh.0)), reply));
     }
 
     fn fsync(&self, _: &Request, ino: INodeNo, fh: FileHandle, data: bool, reply: ReplyEmpty) {
-        self.may_block(move |v| done(guarded(|| v.fsync(Ino(ino.0), Fh(fh.0), data)), reply));
+        self.may_block(move |v| done(v.fsync(Ino(ino.0), Fh(fh.0), data), reply));
     }
 
     fn opendir(&self, req: &Request, ino: INodeNo, _: OpenFlags, reply: ReplyOpen) {
         let cx = cx(req, 0);
-        self.may_block(move |v| match guarded(|| v.opendir(&cx, Ino(ino.0))) {
-            Ok(fh) => {
-                // The kernel keeps the listing until it changes the directory itself.
-                let keep = FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE;
-                reply.opened(FileHandle(fh.0), keep);
-            }
-            Err(e) => reply.error(errno(e)),
-        });
+        self.may_block(move |v| opened(v.opendir(&cx, Ino(ino.0)), reply));
     }
 
     fn readdir(
@@ -365,8 +337,8 @@ impl Filesystem for Adapter {
         mut reply: ReplyDirectory,
     ) {
         let (cx, mut to) = (cx(req, 0), sink::Plain(&mut reply));
-        let v = &self.volume;
-        match guarded(|| v.readdir(&cx, Ino(ino.0), Fh(fh.0), offset, false, &mut to)) {
+        let v = &self.calls;
+        match v.readdir(&cx, Ino(ino.0), Fh(fh.0), offset, false, &mut to) {
             Ok(()) => reply.ok(),
             Err(e) => reply.error(errno(e)),
         }
@@ -381,8 +353,8 @@ impl Filesystem for Adapter {
         mut reply: ReplyDirectoryPlus,
     ) {
         let (cx, mut to) = (cx(req, 0), sink::Plus(&mut reply));
-        let v = &self.volume;
-        match guarded(|| v.readdir(&cx, Ino(ino.0), Fh(fh.0), offset, true, &mut to)) {
+        let v = &self.calls;
+        match v.readdir(&cx, Ino(ino.0), Fh(fh.0), offset, true, &mut to) {
             Ok(()) => reply.ok(),
             Err(e) => reply.error(errno(e)),
         }
@@ -396,15 +368,15 @@ impl Filesystem for Adapter {
         _: OpenFlags,
         reply: ReplyEmpty,
     ) {
-        done(guarded(|| self.volume.releasedir(Ino(ino.0), Fh(fh.0))), reply);
+        done(self.calls.releasedir(Ino(ino.0), Fh(fh.0)), reply);
     }
 
     fn fsyncdir(&self, _: &Request, ino: INodeNo, fh: FileHandle, data: bool, reply: ReplyEmpty) {
-        self.may_block(move |v| done(guarded(|| v.fsyncdir(Ino(ino.0), Fh(fh.0), data)), reply));
+        self.may_block(move |v| done(v.fsyncdir(Ino(ino.0), Fh(fh.0), data), reply));
     }
 
     fn statfs(&self, _: &Request, ino: INodeNo, reply: ReplyStatfs) {
-        match guarded(|| self.volume.statfs(Ino(ino.0))) {
+        match self.calls.statfs(Ino(ino.0)) {
             Ok(s) => reply.statfs(
                 s.blocks, s.bfree, s.bavail, s.files, s.ffree, s.bsize, s.namelen, s.frsize,
             ),
@@ -423,25 +395,25 @@ impl Filesystem for Adapter {
         reply: ReplyEmpty,
     ) {
         let (cx, name) = (cx(req, 0), name.as_bytes());
-        done(guarded(|| self.volume.setxattr(&cx, Ino(ino.0), name, value, flags)), reply);
+        done(self.calls.setxattr(&cx, Ino(ino.0), name, value, flags), reply);
     }
 
     fn getxattr(&self, req: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
         let (cx, name) = (cx(req, 0), name.as_bytes());
-        sized(guarded(|| self.volume.getxattr(&cx, Ino(ino.0), name)), size, reply);
+        sized(self.calls.getxattr(&cx, Ino(ino.0), name), size, reply);
     }
 
     fn listxattr(&self, req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
-        sized(guarded(|| self.volume.listxattr(&cx(req, 0), Ino(ino.0))), size, reply);
+        sized(self.calls.listxattr(&cx(req, 0), Ino(ino.0)), size, reply);
     }
 
     fn removexattr(&self, req: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let (cx, name) = (cx(req, 0), name.as_bytes());
-        done(guarded(|| self.volume.removexattr(&cx, Ino(ino.0), name)), reply);
+        done(self.calls.removexattr(&cx, Ino(ino.0), name), reply);
     }
 
     fn access(&self, req: &Request, ino: INodeNo, mask: AccessFlags, reply: ReplyEmpty) {
-        done(guarded(|| self.volume.access(&cx(req, 0), Ino(ino.0), mask.bits())), reply);
+        done(self.calls.access(&cx(req, 0), Ino(ino.0), mask.bits()), reply);
     }
 
     fn fallocate(
@@ -455,7 +427,7 @@ impl Filesystem for Adapter {
         reply: ReplyEmpty,
     ) {
         self.may_block(move |v| {
-            done(guarded(|| v.fallocate(Ino(ino.0), Fh(fh.0), offset, len, mode)), reply);
+            done(v.fallocate(Ino(ino.0), Fh(fh.0), offset, len, mode), reply);
         });
     }
 
@@ -468,12 +440,7 @@ impl Filesystem for Adapter {
         whence: i32,
         reply: ReplyLseek,
     ) {
-        let result = guarded(|| {
-            let offset = u64::try_from(offset).map_err(|_| Errno(libc::ENXIO))?;
-            let at = self.volume.lseek(Ino(ino.0), Fh(fh.0), offset, whence)?;
-            i64::try_from(at).map_err(|_| Errno(libc::EOVERFLOW))
-        });
-        match result {
+        match self.calls.lseek(Ino(ino.0), Fh(fh.0), offset, whence) {
             Ok(at) => reply.offset(at),
             Err(e) => reply.error(errno(e)),
         }
@@ -492,14 +459,10 @@ impl Filesystem for Adapter {
         _flags: CopyFileRangeFlags,
         reply: ReplyWrite,
     ) {
-        let (from, to) = ((Ino(ino_in.0), Fh(fh_in.0)), (Ino(ino_out.0), Fh(fh_out.0)));
+        let from = (Ino(ino_in.0), Fh(fh_in.0), offset_in);
+        let to = (Ino(ino_out.0), Fh(fh_out.0), offset_out);
         // The reply counts in 32 bits; callers go on where a short copy ended.
         let len = len.min(u64::from(u32::MAX) & !0xfff);
-        self.may_block(move |v| {
-            let copied = guarded(|| {
-                v.copy_file_range(from.0, from.1, offset_in, to.0, to.1, offset_out, len)
-            });
-            counted(copied, reply);
-        });
+        self.may_block(move |v| counted(v.copy_file_range(from, to, len), reply));
     }
 }

@@ -11,6 +11,7 @@ use ::fuser::{Config, InitFlags, KernelConfig, SessionACL};
 
 use super::adapter::Adapter;
 use super::behind::Behind;
+use super::calls::Calls;
 use super::watch::{Contested, Watch};
 use super::{Audience, Options, TransportError, mount};
 use crate::volume::Volume;
@@ -78,7 +79,8 @@ pub fn start(
     config.n_threads = Some(threads);
     config.clone_fd = threads > 1;
     let contested = Arc::new(Contested::default());
-    let adapter = Adapter::new(Arc::clone(&volume), Arc::clone(&contested), threads);
+    let calls = Arc::new(Calls::new(Arc::clone(&volume), Arc::clone(&contested)));
+    let adapter = Adapter::new(calls, threads);
     let session = match mount::directly(mountpoint, options)? {
         Some((device, fresh)) => {
             let session = ::fuser::Session::from_fd(adapter, device, config.acl, config)?;

@@ -11,6 +11,7 @@
 
 mod adapter;
 mod behind;
+mod calls;
 mod fuser;
 mod lend;
 mod mount;

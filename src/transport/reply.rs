@@ -1,27 +1,11 @@
-//! From the volume's values to fuser's, and a net under every handler.
+//! From the volume's values to fuser's.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use ::fuser::{FileAttr, FileType, FopenFlags, INodeNo, TimeOrNow, WriteFlags};
 
-use crate::volume::{Attr, Errno, FileKind, Opened, SetTime, WriteFrom};
-
-/// How long the kernel may keep names and attributes without asking again. The lower tree is
-/// ours alone while it is mounted, so every change passes through this process, and the kernel
-/// drops what a change made stale by itself.
-pub const TTL: Duration = Duration::from_secs(3600);
-
-/// Calls `body`; a panic in it is this request's EIO and nobody else's. A thread that dies would
-/// take a share of the mount's requests with it for good.
-pub fn guarded<T>(body: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
-    // Unwind safety: the volume's locks do not poison, and its invariants on disk are kept by
-    // the order of writes, for a stop at any instant.
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| {
-        tracing::error!("a request handler panicked; its caller gets EIO");
-        Err(Errno(libc::EIO))
-    })
-}
+use super::calls::Handle;
+use crate::volume::{Attr, Errno, FileKind, SetTime, WriteFrom};
 
 /// The errno for fuser. Not a positive number becomes EIO.
 pub fn errno(e: Errno) -> ::fuser::Errno {
@@ -83,14 +67,9 @@ pub fn absent() -> FileAttr {
     }
 }
 
-/// The flags of an open file. Direct writes to different places need not wait for each other:
-/// the volume orders what overlaps.
-pub fn open_flags(o: &Opened) -> FopenFlags {
-    let mut flags = FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES;
-    if o.keep_cache {
-        flags |= FopenFlags::FOPEN_KEEP_CACHE;
-    }
-    flags
+/// The flags of an open file for fuser.
+pub fn open_flags(h: Handle) -> FopenFlags {
+    FopenFlags::from_bits_retain(h.flags)
 }
 
 /// A time of SETATTR.
@@ -113,14 +92,6 @@ pub fn write_from(flags: WriteFlags) -> WriteFrom {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_panic_is_eio() {
-        let r: Result<(), Errno> = guarded(|| panic!("on purpose"));
-        assert_eq!(r, Err(Errno(libc::EIO)));
-        assert_eq!(guarded(|| Ok(7)), Ok(7));
-        assert_eq!(guarded::<()>(|| Err(Errno(libc::EACCES))), Err(Errno(libc::EACCES)));
-    }
 
     #[test]
     fn no_errno_is_lost_or_made_up() {

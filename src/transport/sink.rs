@@ -6,7 +6,8 @@ use std::time::SystemTime;
 
 use ::fuser::{FileAttr, Generation, INodeNo, ReplyDirectory, ReplyDirectoryPlus};
 
-use super::reply::{TTL, attr, kind};
+use super::calls::TTL;
+use super::reply::{attr, kind};
 use crate::volume::{DirSink, Entry, FileKind, Ino};
 
 /// READDIR: names and types.

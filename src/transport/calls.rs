@@ -1,0 +1,335 @@
+//! What a transport asks of the volume: one call per request of the kernel, in values of ours.
+//!
+//! Everything that is the same whichever way a request came is here: the net under a handler
+//! that panics, how long the kernel may keep an answer, what an open file's flags are. A
+//! transport decodes, calls, encodes, and adds nothing.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::watch::Contested;
+use crate::volume::{
+    Attr, DirSink, Entry, Errno, Fh, Ino, Opened, ReqCtx, SetAttr, StatFs, Volume, WriteFrom,
+};
+
+/// How long the kernel may keep names and attributes without asking again. The lower tree is
+/// ours alone while it is mounted, so every change passes through this process, and the kernel
+/// drops what a change made stale by itself.
+pub const TTL: Duration = Duration::from_secs(3600);
+
+/// Bits of an open reply, as the kernel numbers them.
+pub mod fopen {
+    /// Pages from before stay valid.
+    pub const KEEP_CACHE: u32 = 1 << 1;
+    /// The listing of a directory may be kept.
+    pub const CACHE_DIR: u32 = 1 << 3;
+    /// Direct writes to one file need not wait for each other.
+    pub const PARALLEL_DIRECT_WRITES: u32 = 1 << 6;
+}
+
+/// A handle for the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handle {
+    /// Its number.
+    pub fh: Fh,
+    /// Bits of [`fopen`].
+    pub flags: u32,
+}
+
+/// Attributes, and how long they may be kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept {
+    /// The attributes.
+    pub attr: Attr,
+    /// Zero for an inode whose users are not all allowed.
+    pub ttl: Duration,
+}
+
+/// The volume, as transports see it. A handler that panics is that request's EIO.
+pub struct Calls {
+    volume: Arc<Volume>,
+    contested: Arc<Contested>,
+}
+
+type Answer<T> = Result<T, Errno>;
+
+impl Calls {
+    /// For one session.
+    pub fn new(volume: Arc<Volume>, contested: Arc<Contested>) -> Calls {
+        Calls { volume, contested }
+    }
+
+    /// LOOKUP. `None`: there is no such name, and nobody else can make it appear, so the kernel
+    /// may remember that.
+    pub fn lookup(&self, cx: &ReqCtx, parent: Ino, name: &[u8]) -> Answer<Option<Entry>> {
+        match guarded(|| self.volume.lookup(cx, parent, name)) {
+            Ok(entry) => Ok(Some(entry)),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// FORGET and BATCH_FORGET.
+    pub fn forget(&self, ino: Ino, n: u64) {
+        let _ = guarded(|| {
+            self.volume.forget(ino, n);
+            Ok(())
+        });
+    }
+
+    /// GETATTR.
+    pub fn getattr(&self, ino: Ino, fh: Option<Fh>) -> Answer<Kept> {
+        let attr = guarded(|| {
+            // Asked on behalf of a handle: before a buffered read or write through it.
+            if let Some(fh) = fh.filter(|_| self.contested.contains(ino)) {
+                self.volume.still_allowed(fh)?;
+            }
+            self.volume.getattr(ino, fh)
+        })?;
+        Ok(self.kept(attr))
+    }
+
+    /// SETATTR.
+    pub fn setattr(&self, cx: &ReqCtx, ino: Ino, fh: Option<Fh>, set: &SetAttr) -> Answer<Kept> {
+        let attr = guarded(|| self.volume.setattr(cx, ino, fh, set))?;
+        Ok(self.kept(attr))
+    }
+
+    fn kept(&self, attr: Attr) -> Kept {
+        let ttl = if self.contested.contains(attr.ino) { Duration::ZERO } else { TTL };
+        Kept { attr, ttl }
+    }
+
+    /// READLINK.
+    pub fn readlink(&self, ino: Ino) -> Answer<Vec<u8>> {
+        guarded(|| self.volume.readlink(ino))
+    }
+
+    /// MKNOD.
+    pub fn mknod(
+        &self,
+        cx: &ReqCtx,
+        parent: Ino,
+        name: &[u8],
+        mode: u32,
+        rdev: u32,
+    ) -> Answer<Entry> {
+        guarded(|| self.volume.mknod(cx, parent, name, mode, rdev))
+    }
+
+    /// MKDIR.
+    pub fn mkdir(&self, cx: &ReqCtx, parent: Ino, name: &[u8], mode: u32) -> Answer<Entry> {
+        guarded(|| self.volume.mkdir(cx, parent, name, mode))
+    }
+
+    /// UNLINK.
+    pub fn unlink(&self, cx: &ReqCtx, parent: Ino, name: &[u8]) -> Answer<()> {
+        guarded(|| self.volume.unlink(cx, parent, name))
+    }
+
+    /// RMDIR.
+    pub fn rmdir(&self, cx: &ReqCtx, parent: Ino, name: &[u8]) -> Answer<()> {
+        guarded(|| self.volume.rmdir(cx, parent, name))
+    }
+
+    /// SYMLINK.
+    pub fn symlink(&self, cx: &ReqCtx, parent: Ino, name: &[u8], target: &[u8]) -> Answer<Entry> {
+        guarded(|| self.volume.symlink(cx, parent, name, target))
+    }
+
+    /// RENAME and RENAME2.
+    pub fn rename(
+        &self,
+        cx: &ReqCtx,
+        from: (Ino, &[u8]),
+        to: (Ino, &[u8]),
+        flags: u32,
+    ) -> Answer<()> {
+        guarded(|| self.volume.rename(cx, from.0, from.1, to.0, to.1, flags))
+    }
+
+    /// LINK.
+    pub fn link(&self, cx: &ReqCtx, ino: Ino, parent: Ino, name: &[u8]) -> Answer<Entry> {
+        guarded(|| self.volume.link(cx, ino, parent, name))
+    }
+
+    /// OPEN.
+    pub fn open(&self, cx: &ReqCtx, ino: Ino, flags: i32) -> Answer<Handle> {
+        guarded(|| self.volume.open(cx, ino, flags)).map(opened)
+    }
+
+    /// CREATE.
+    pub fn create(
+        &self,
+        cx: &ReqCtx,
+        parent: Ino,
+        name: &[u8],
+        mode: u32,
+        flags: i32,
+    ) -> Answer<(Entry, Handle)> {
+        let made = guarded(|| self.volume.create(cx, parent, name, mode, flags));
+        made.map(|(entry, o)| (entry, opened(o)))
+    }
+
+    /// READ. Fewer bytes than `out` has only at the end of the file.
+    pub fn read(&self, ino: Ino, fh: Fh, offset: u64, out: &mut [u8]) -> Answer<usize> {
+        guarded(|| self.volume.read(ino, fh, offset, out))
+    }
+
+    /// WRITE.
+    pub fn write(
+        &self,
+        ino: Ino,
+        fh: Fh,
+        offset: u64,
+        data: &[u8],
+        from: WriteFrom,
+    ) -> Answer<usize> {
+        guarded(|| self.volume.write(ino, fh, offset, data, from))
+    }
+
+    /// FLUSH: declined, once; the kernel then asks no more. It has written its pages back
+    /// before, so a full disk is reported by close(2) all the same, and the header is settled on
+    /// release: one wait less for every close.
+    pub fn flush(&self, _: Ino, _: Fh) -> Answer<()> {
+        Err(Errno(libc::ENOSYS))
+    }
+
+    /// RELEASE.
+    pub fn release(&self, ino: Ino, fh: Fh) -> Answer<()> {
+        guarded(|| self.volume.release(ino, fh))
+    }
+
+    /// FSYNC.
+    pub fn fsync(&self, ino: Ino, fh: Fh, datasync: bool) -> Answer<()> {
+        guarded(|| self.volume.fsync(ino, fh, datasync))
+    }
+
+    /// OPENDIR. The kernel keeps the listing until it changes the directory itself.
+    pub fn opendir(&self, cx: &ReqCtx, ino: Ino) -> Answer<Handle> {
+        let fh = guarded(|| self.volume.opendir(cx, ino))?;
+        Ok(Handle { fh, flags: fopen::CACHE_DIR | fopen::KEEP_CACHE })
+    }
+
+    /// READDIR, and READDIRPLUS with `plus`.
+    pub fn readdir(
+        &self,
+        cx: &ReqCtx,
+        ino: Ino,
+        fh: Fh,
+        offset: u64,
+        plus: bool,
+        sink: &mut dyn DirSink,
+    ) -> Answer<()> {
+        guarded(|| self.volume.readdir(cx, ino, fh, offset, plus, sink))
+    }
+
+    /// RELEASEDIR.
+    pub fn releasedir(&self, ino: Ino, fh: Fh) -> Answer<()> {
+        guarded(|| self.volume.releasedir(ino, fh))
+    }
+
+    /// FSYNCDIR.
+    pub fn fsyncdir(&self, ino: Ino, fh: Fh, datasync: bool) -> Answer<()> {
+        guarded(|| self.volume.fsyncdir(ino, fh, datasync))
+    }
+
+    /// STATFS.
+    pub fn statfs(&self, ino: Ino) -> Answer<StatFs> {
+        guarded(|| self.volume.statfs(ino))
+    }
+
+    /// SETXATTR.
+    pub fn setxattr(
+        &self,
+        cx: &ReqCtx,
+        ino: Ino,
+        name: &[u8],
+        value: &[u8],
+        flags: i32,
+    ) -> Answer<()> {
+        guarded(|| self.volume.setxattr(cx, ino, name, value, flags))
+    }
+
+    /// GETXATTR.
+    pub fn getxattr(&self, cx: &ReqCtx, ino: Ino, name: &[u8]) -> Answer<Vec<u8>> {
+        guarded(|| self.volume.getxattr(cx, ino, name))
+    }
+
+    /// LISTXATTR: names, each with a NUL behind it.
+    pub fn listxattr(&self, cx: &ReqCtx, ino: Ino) -> Answer<Vec<u8>> {
+        guarded(|| self.volume.listxattr(cx, ino))
+    }
+
+    /// REMOVEXATTR.
+    pub fn removexattr(&self, cx: &ReqCtx, ino: Ino, name: &[u8]) -> Answer<()> {
+        guarded(|| self.volume.removexattr(cx, ino, name))
+    }
+
+    /// ACCESS.
+    pub fn access(&self, cx: &ReqCtx, ino: Ino, mask: i32) -> Answer<()> {
+        guarded(|| self.volume.access(cx, ino, mask))
+    }
+
+    /// FALLOCATE.
+    pub fn fallocate(&self, ino: Ino, fh: Fh, offset: u64, len: u64, mode: i32) -> Answer<()> {
+        guarded(|| self.volume.fallocate(ino, fh, offset, len, mode))
+    }
+
+    /// LSEEK, of which the kernel passes on SEEK_DATA and SEEK_HOLE.
+    pub fn lseek(&self, ino: Ino, fh: Fh, offset: i64, whence: i32) -> Answer<i64> {
+        guarded(|| {
+            let offset = u64::try_from(offset).map_err(|_| Errno::ENXIO)?;
+            let at = self.volume.lseek(ino, fh, offset, whence)?;
+            i64::try_from(at).map_err(|_| Errno(libc::EOVERFLOW))
+        })
+    }
+
+    /// COPY_FILE_RANGE and its kin with a 64-bit reply.
+    pub fn copy_file_range(
+        &self,
+        from: (Ino, Fh, u64),
+        to: (Ino, Fh, u64),
+        len: u64,
+    ) -> Answer<usize> {
+        guarded(|| self.volume.copy_file_range(from.0, from.1, from.2, to.0, to.1, to.2, len))
+    }
+}
+
+/// Calls `body`; a panic in it is this request's EIO and nobody else's. A thread that dies would
+/// take a share of the mount's requests with it for good.
+fn guarded<T>(body: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+    // Unwind safety: the volume's locks do not poison, and its invariants on disk are kept by
+    // the order of writes, for a stop at any instant.
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| {
+        tracing::error!("a request handler panicked; its caller gets EIO");
+        Err(Errno::EIO)
+    })
+}
+
+/// The volume orders direct writes that overlap; the others need not wait for each other.
+fn opened(o: Opened) -> Handle {
+    let keep = if o.keep_cache { fopen::KEEP_CACHE } else { 0 };
+    Handle { fh: o.fh, flags: fopen::PARALLEL_DIRECT_WRITES | keep }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_eio() {
+        let r: Result<(), Errno> = guarded(|| panic!("on purpose"));
+        assert_eq!(r, Err(Errno(libc::EIO)));
+        assert_eq!(guarded(|| Ok(7)), Ok(7));
+        assert_eq!(guarded::<()>(|| Err(Errno(libc::EACCES))), Err(Errno(libc::EACCES)));
+    }
+
+    #[test]
+    fn pages_are_kept_only_when_the_volume_says_so() {
+        let o = |keep_cache| opened(Opened { fh: Fh(7), keep_cache });
+        assert_eq!(o(true).flags, fopen::KEEP_CACHE | fopen::PARALLEL_DIRECT_WRITES);
+        assert_eq!(o(false).flags, fopen::PARALLEL_DIRECT_WRITES);
+    }
+}
