@@ -15,6 +15,7 @@ pub mod blob;
 pub mod caller;
 pub mod custody;
 pub mod error;
+pub mod grant;
 pub mod hex;
 pub mod id;
 pub mod kdf;
