@@ -192,9 +192,13 @@ impl DataKeys for KeyClient {
             return;
         }
         let Ok(Answer::Keys(keys)) = inner.ask(Ask::UnwrapAhead { caller, items }) else { return };
+        if !inner.same_caller(caller, &moment) {
+            return;
+        }
         for (commitment, key) in commitments.into_iter().zip(keys) {
             let Some(key) = key else { continue };
-            inner.remember(caller, &moment, Question::Unwrap(moment.who, commitment));
+            let question = Question::Unwrap(moment.who, commitment);
+            inner.cache.allow(question, moment.epoch, moment.asked);
             inner.cache.keep(commitment, moment.epoch, key.0);
         }
     }
@@ -302,10 +306,15 @@ impl Inner {
         self.conn.current() && self.cache.allowed(question, moment.epoch)
     }
 
-    /// Remembers a yes, unless the caller's groups changed while it was asked for: the service
-    /// may have seen the others.
+    /// Whether the caller's groups are what they were before it was asked for: if not, the
+    /// service may have seen the others.
+    fn same_caller(&self, caller: OnBehalf, moment: &Moment) -> bool {
+        self.callers.now(caller) == moment.who
+    }
+
+    /// Remembers a yes, if it is certain whom it was given to.
     fn remember(&self, caller: OnBehalf, moment: &Moment, question: Question) {
-        if self.callers.now(caller) == moment.who {
+        if self.same_caller(caller, moment) {
             self.cache.allow(question, moment.epoch, moment.asked);
         }
     }

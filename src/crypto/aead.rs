@@ -4,13 +4,13 @@
 //! of the associated data, so that all sixteen count. XChaCha20-Poly1305 takes 24: the sixteen,
 //! and eight that say the place (a block number, or zero), which need not be random.
 
-use aes_gcm_siv::Aes256GcmSiv;
-use aes_gcm_siv::aead::inout::InOutBuf;
-use aes_gcm_siv::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::XChaCha20Poly1305;
+use chacha20poly1305::aead::inout::InOutBuf;
+use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use zeroize::Zeroize;
 
 use super::Suite;
+use super::gcm_siv::GcmSiv;
 use crate::secret::Secret;
 
 /// The tag does not fit the bytes, the place or the key: nobody can tell which.
@@ -23,33 +23,35 @@ pub struct BadTag;
 pub struct Aead(Keyed);
 
 enum Keyed {
-    GcmSiv(Box<Aes256GcmSiv>),
+    GcmSiv(GcmSiv),
     XChaCha(Box<XChaCha20Poly1305>),
 }
 
 impl Aead {
     /// Expands `key` for `suite`.
     pub fn new(suite: Suite, key: &Secret<[u8; 32]>) -> Self {
-        let key = key.expose().into();
+        let key = key.expose();
         Self(match suite {
-            Suite::Aes256GcmSiv => Keyed::GcmSiv(Box::new(Aes256GcmSiv::new(key))),
-            Suite::XChaCha20Poly1305 => Keyed::XChaCha(Box::new(XChaCha20Poly1305::new(key))),
+            Suite::Aes256GcmSiv => Keyed::GcmSiv(GcmSiv::new(key)),
+            Suite::XChaCha20Poly1305 => {
+                Keyed::XChaCha(Box::new(XChaCha20Poly1305::new(key.into())))
+            }
         })
     }
 
     /// Encrypts `buf` in place, bound to `aad`, and returns the tag.
     pub fn seal(&self, nonce: &[u8; 16], place: u64, aad: &[u8], buf: &mut [u8]) -> [u8; 16] {
-        let buf = InOutBuf::from(buf);
-        let tag = match &self.0 {
+        match &self.0 {
             Keyed::GcmSiv(cipher) => {
                 let (nonce, tail) = split_nonce(nonce);
-                cipher.encrypt_inout_detached(&nonce.into(), &[aad, &tail].concat(), buf)
+                cipher.seal(nonce, &[aad, &tail].concat(), buf)
             }
             Keyed::XChaCha(cipher) => {
-                cipher.encrypt_inout_detached(&widen_nonce(nonce, place).into(), aad, buf)
+                let nonce = widen_nonce(nonce, place).into();
+                let tag = cipher.encrypt_inout_detached(&nonce, aad, InOutBuf::from(buf));
+                tag.expect("only buffers of 256 GiB and more are refused").into()
             }
-        };
-        tag.expect("only buffers of 64 GiB and more are refused").into()
+        }
     }
 
     /// Decrypts `buf` in place. On failure `buf` is all zero.
@@ -61,22 +63,18 @@ impl Aead {
         buf: &mut [u8],
         tag: &[u8; 16],
     ) -> Result<(), BadTag> {
-        let inout = InOutBuf::from(&mut *buf);
         let opened = match &self.0 {
             Keyed::GcmSiv(cipher) => {
                 let (nonce, tail) = split_nonce(nonce);
-                let aad = [aad, &tail].concat();
-                cipher.decrypt_inout_detached(&nonce.into(), &aad, inout, tag.into())
+                cipher.open(nonce, &[aad, &tail].concat(), buf, tag)
             }
             Keyed::XChaCha(cipher) => {
                 let nonce = widen_nonce(nonce, place).into();
-                cipher.decrypt_inout_detached(&nonce, aad, inout, tag.into())
+                let inout = InOutBuf::from(&mut *buf);
+                cipher.decrypt_inout_detached(&nonce, aad, inout, tag.into()).map_err(|_| BadTag)
             }
         };
-        opened.map_err(|_| {
-            buf.zeroize();
-            BadTag
-        })
+        opened.inspect_err(|_| buf.zeroize())
     }
 }
 

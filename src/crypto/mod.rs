@@ -6,6 +6,7 @@
 //! anything that a snapshot, a clone or a crash could rewind.
 
 mod aead;
+mod gcm_siv;
 mod kdf;
 mod mac;
 mod prp;

@@ -78,7 +78,7 @@ impl Volume {
     ) -> Result<Attr, Errno> {
         self.writable()?;
         let inode = self.inodes.get(ino).ok_or(Errno::ESTALE)?;
-        if let Some(attr) = self.says_nothing_new(&inode, set)? {
+        if let Some(attr) = self.takes_note(&inode, set)? {
             return Ok(attr);
         }
         if let Some(size) = set.size {
@@ -96,23 +96,26 @@ impl Volume {
         self.attr(&inode)
     }
 
-    /// The attributes, if all that `set` asks for is the modification time that is there. The
-    /// kernel, which keeps the times of files under its writeback cache, tells them again with
-    /// every rename and unlink.
-    fn says_nothing_new(&self, inode: &Arc<Inode>, set: &SetAttr) -> Result<Option<Attr>, Errno> {
+    /// The attributes, if all that `set` asks for is a modification time that needs no call
+    /// below: it is there already, or the file is open and gets it when it is synced or closed.
+    /// The kernel, which keeps the times of files under its writeback cache, tells them with
+    /// every sync, and again with every rename and unlink.
+    fn takes_note(&self, inode: &Arc<Inode>, set: &SetAttr) -> Result<Option<Attr>, Errno> {
         let SetAttr { mode: None, uid: None, gid: None, size: None, atime: None, .. } = set else {
             return Ok(None);
         };
         let Some(SetTime::At(mtime)) = set.mtime else { return Ok(None) };
+        {
+            // Under the lock, or the last handle could close the file before the note is in it.
+            let open = inode.file.lock();
+            if let Some(file) = open.state.as_ref().filter(|file| file.writable()) {
+                file.set_mtime(Some(pair(mtime)));
+                drop(open);
+                return self.attr(inode).map(Some);
+            }
+        }
         let attr = self.attr(inode)?;
-        if attr.mtime != mtime {
-            return Ok(None);
-        }
-        if let Some(file) = inode.file.lock().state.as_ref() {
-            // What we write to the file later must not move it.
-            file.set_mtime(Some(pair(mtime)));
-        }
-        Ok(Some(attr))
+        Ok((attr.mtime == mtime).then_some(attr))
     }
 
     fn set_size(
