@@ -83,7 +83,10 @@ fn with_copy<R>(buf: &mut [u8], work: impl FnOnce(&[u8], &mut [u8]) -> R) -> R {
             copy.copy_from_slice(buf);
             work(copy, buf)
         }
-        None => work(&buf.to_vec(), buf),
+        None => {
+            let copy = buf.to_vec();
+            work(&copy, buf)
+        }
     }
 }
 
