@@ -129,6 +129,12 @@ pub enum CliError {
     /// allow_other without the right to it.
     #[error("allow_other is not granted to users on this machine")]
     NotForOthers,
+    /// io_uring was asked for and cannot be had.
+    #[error("requests cannot come over io_uring: {why}")]
+    NoRing {
+        /// What stands in the way.
+        why: String,
+    },
     /// The background process ended without a word.
     #[error("the filesystem process ended before the mount answered")]
     DaemonDied,
@@ -216,9 +222,10 @@ impl CliError {
             | CliError::StillFlushing { .. } => Exit::Busy,
             CliError::Overlap { .. } => Exit::Overlap,
             CliError::NotMounted { .. } => Exit::NotMounted,
-            CliError::NoFuse | CliError::MountRefused { .. } | CliError::NotForOthers => {
-                Exit::NotPermitted
-            }
+            CliError::NoFuse
+            | CliError::MountRefused { .. }
+            | CliError::NotForOthers
+            | CliError::NoRing { .. } => Exit::NotPermitted,
             CliError::DaemonDied => Exit::Failed,
             CliError::Passphrase { .. }
             | CliError::PassphrasesDiffer
@@ -270,6 +277,9 @@ impl CliError {
             }
             CliError::NotForOthers => {
                 "add 'user_allow_other' to /etc/fuse.conf, or leave the option out".into()
+            }
+            CliError::NoRing { .. } => {
+                "clear that away, or leave transport=uring out to go without".into()
             }
             CliError::DaemonDied => "try again with -f to see what it says".into(),
             CliError::Reported { remedy, .. } => remedy.clone(),

@@ -185,6 +185,7 @@ fn options_of(plan: &MountPlan) -> Options {
         audience: plan.options.audience.unwrap_or(everybody),
         source: plan.lower.clone(),
         threads: plan.options.threads,
+        transport: plan.options.transport.unwrap_or_default(),
     }
 }
 
@@ -192,12 +193,13 @@ fn not_mounted(plan: &MountPlan, e: TransportError) -> CliError {
     let path = plan.mountpoint.clone();
     match e {
         TransportError::NoDevice => CliError::NoFuse,
-        TransportError::NoPermission => CliError::MountRefused { path },
+        TransportError::NoPermission | TransportError::NoHelper => CliError::MountRefused { path },
         TransportError::NotForOthers => CliError::NotForOthers,
         TransportError::Source => CliError::Usage {
             what: "the lower directory's path is not UTF-8",
             instead: "rename it, or bind-mount it elsewhere",
         },
+        TransportError::NoRing(why) => CliError::NoRing { why },
         TransportError::Io(source) => CliError::Io { action: "mount on", path, source },
     }
 }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::crypto::Suite;
-use crate::transport::{Audience, MountFlags};
+use crate::transport::{Audience, MountFlags, Transport};
 use crate::volume::CrashSafety;
 
 /// What was asked for with `-o`. `None` leaves the default.
@@ -36,6 +36,8 @@ pub struct MountOpts {
     pub crash: Option<CrashSafety>,
     /// `threads=`.
     pub threads: Option<usize>,
+    /// `transport=`.
+    pub transport: Option<Transport>,
     /// `readahead=`, KiB.
     pub readahead_kib: Option<u32>,
     /// `log=`.
@@ -254,9 +256,26 @@ pub const TABLE: &[Spec] = &[
         },
     ),
     valued(
+        "transport",
+        "auto|uring|device|fuser",
+        "Which way requests come from the kernel: over io_uring, or over /dev/fuse, with kmsfs's \
+         own protocol code or the fuser crate's. auto (default) is io_uring where the machine can \
+         and /dev/fuse elsewhere; the log says which, and kmsfs doctor what stands in the way.",
+        |o, name, v| {
+            o.transport = Some(match v {
+                "auto" => Transport::Auto,
+                "uring" => Transport::Uring,
+                "device" => Transport::Device,
+                "fuser" => Transport::Fuser,
+                _ => return Err(bad(name, v, "auto, uring, device or fuser")),
+            });
+            Ok(())
+        },
+    ),
+    valued(
         "threads",
         "N",
-        "Threads that take requests from the kernel. Default one per CPU, 2 to 8.",
+        "Threads that take requests from /dev/fuse. Default one per CPU, 2 to 8.",
         |o, name, v| {
             let n: u8 = parse(name, v, "a number from 1 to 64")?;
             if !(1..=64).contains(&n) {
@@ -413,6 +432,7 @@ mod tests {
             "keystore=rel/ative",
             "passphrase_fd=-1",
             "crash=never",
+            "transport=pigeon",
             "threads=0",
             "threads=65",
             "readahead=big",
@@ -444,6 +464,7 @@ mod tests {
                 ("suite", _) => "=xchacha20-poly1305".into(),
                 ("kms", _) => "=unix:/run/kmsd.sock".into(),
                 ("crash", _) => "=process".into(),
+                ("transport", _) => "=uring".into(),
                 ("key", _) => "=alias/x".into(),
                 ("keystore" | "keyfile" | "log", _) => "=/x".into(),
                 _ => "=4".into(),

@@ -226,6 +226,10 @@ impl DataKeys for KeyClient {
         self.inner.conn.epoch()
     }
 
+    fn responds(&self) -> bool {
+        self.inner.conn.current()
+    }
+
     fn report_tamper(&self, caller: Caller, context: &KeyContext, object: &str, what: &str) {
         let (object, what) = (bounded(object), bounded(what));
         let place = place(context);

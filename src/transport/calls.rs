@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use super::watch::Contested;
 use crate::volume::{
-    Attr, DirSink, Entry, Errno, Fh, Ino, Opened, ReqCtx, SetAttr, StatFs, Volume, WriteFrom,
+    Attr, DirSink, Entry, Errno, Fh, FileKind, Ino, Opened, ReqCtx, SetAttr, StatFs, Volume,
+    WriteFrom,
 };
 
 /// How long the kernel may keep names and attributes without asking again. The lower tree is
@@ -60,6 +61,11 @@ impl Calls {
         Calls { volume, contested }
     }
 
+    /// Whether requests that need a key service can expect an answer at once, as far as is known.
+    pub fn keys_respond(&self) -> bool {
+        self.volume.keys().responds()
+    }
+
     /// LOOKUP. `None`: there is no such name, and nobody else can make it appear, so the kernel
     /// may remember that.
     pub fn lookup(&self, cx: &ReqCtx, parent: Ino, name: &[u8]) -> Answer<Option<Entry>> {
@@ -94,6 +100,51 @@ impl Calls {
     pub fn setattr(&self, cx: &ReqCtx, ino: Ino, fh: Option<Fh>, set: &SetAttr) -> Answer<Kept> {
         let attr = guarded(|| self.volume.setattr(cx, ino, fh, set))?;
         Ok(self.kept(attr))
+    }
+
+    /// SETATTR as it comes when set-user-id bits are for the filesystem to drop: at a change of
+    /// owner always, at a change of size when the kernel says so.
+    pub fn setattr_and_kill(
+        &self,
+        cx: &ReqCtx,
+        ino: Ino,
+        fh: Option<Fh>,
+        mut set: SetAttr,
+        kill: bool,
+    ) -> Answer<Kept> {
+        if set.mode.is_none() && (kill || set.uid.is_some() || set.gid.is_some()) {
+            set.mode = self.less_privileged(ino)?;
+        }
+        self.setattr(cx, ino, fh, &set)
+    }
+
+    /// Takes the set-user-id and set-group-id bits from a file that is about to be changed by
+    /// somebody who may not keep them.
+    pub fn drop_privileges(&self, cx: &ReqCtx, ino: Ino) -> Answer<()> {
+        match self.less_privileged(ino)? {
+            None => Ok(()),
+            mode => self.setattr(cx, ino, None, &SetAttr { mode, ..SetAttr::default() }).map(drop),
+        }
+    }
+
+    /// Takes the set-group-id bit alone.
+    pub fn drop_setgid(&self, cx: &ReqCtx, ino: Ino) -> Answer<()> {
+        let mode = Some(u32::from(self.getattr(ino, None)?.attr.perm) & !libc::S_ISGID);
+        self.setattr(cx, ino, None, &SetAttr { mode, ..SetAttr::default() }).map(drop)
+    }
+
+    /// The mode that a regular file has left without its privileges; `None` if it has none. The
+    /// set-group-id bit of a file that its group may not run is a mark for locks, not a
+    /// privilege.
+    fn less_privileged(&self, ino: Ino) -> Answer<Option<u32>> {
+        let attr = self.getattr(ino, None)?.attr;
+        if attr.kind != FileKind::Regular {
+            return Ok(None);
+        }
+        let perm = u32::from(attr.perm);
+        let runs = perm & libc::S_IXGRP != 0;
+        let drop = libc::S_ISUID | if runs { libc::S_ISGID } else { 0 };
+        Ok((perm & drop != 0).then_some(perm & !drop))
     }
 
     fn kept(&self, attr: Attr) -> Kept {

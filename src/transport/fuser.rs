@@ -1,4 +1,4 @@
-//! A session over the FUSE device: mount, agree on features, run the threads.
+//! A session through the `fuser` crate: mount, agree on features, run the threads.
 //!
 //! Whatever `fuser` calls things ends here and in `adapter`.
 
@@ -10,12 +10,9 @@ use std::thread::{self, JoinHandle};
 use ::fuser::{Config, InitFlags, KernelConfig, SessionACL};
 
 use super::adapter::Adapter;
-use super::behind::Behind;
 use super::calls::Calls;
-use super::watch::{Contested, Watch};
+use super::notify::Notifier;
 use super::{Audience, Options, TransportError, mount};
-use crate::volume::Volume;
-use crate::volume::keys::DataKeys;
 
 /// Largest request in bytes, both ways.
 const MAX_REQUEST: u32 = 1024 * 1024;
@@ -45,32 +42,23 @@ const WANTED: &[InitFlags] = &[
     InitFlags::FUSE_AUTO_INVAL_DATA,
 ];
 
-/// A mount being served. Ends when the filesystem is unmounted, by whomever.
-pub struct Session {
-    thread: JoinHandle<io::Result<()>>,
-    watch: Watch,
-    behind: Behind,
-}
+/// The session's thread, which waits for the others.
+pub struct Threads(JoinHandle<io::Result<()>>);
 
-impl Session {
-    /// Waits until the filesystem has been unmounted and the last request answered. The volume
-    /// is still open then.
+impl Threads {
+    /// Waits for all of them.
     pub fn join(self) -> io::Result<()> {
-        let ended = self.thread.join();
-        drop(self.watch);
-        drop(self.behind);
-        ended.unwrap_or_else(|_| Err(io::Error::other("the session's thread panicked")))
+        self.0.join().unwrap_or_else(|_| Err(io::Error::other("the session's thread panicked")))
     }
 }
 
 /// Mounts and starts the threads.
 pub fn start(
-    volume: Arc<Volume>,
-    keys: Arc<dyn DataKeys>,
+    calls: Arc<Calls>,
     mountpoint: &Path,
     options: &Options,
-) -> Result<Session, TransportError> {
-    let threads = options.threads.unwrap_or_else(default_threads).max(1);
+) -> Result<(Threads, Notifier), TransportError> {
+    let threads = options.threads();
     let mut config = Config::default();
     config.acl = match options.audience {
         Audience::Owner => SessionACL::Owner,
@@ -78,26 +66,14 @@ pub fn start(
     };
     config.n_threads = Some(threads);
     config.clone_fd = threads > 1;
-    let contested = Arc::new(Contested::default());
-    let calls = Arc::new(Calls::new(Arc::clone(&volume), Arc::clone(&contested)));
     let adapter = Adapter::new(calls, threads);
-    let session = match mount::directly(mountpoint, options)? {
-        Some((device, fresh)) => {
-            let session = ::fuser::Session::from_fd(adapter, device, config.acl, config)?;
-            fresh.keep();
-            session
-        }
-        None => {
-            config.mount_options = mount::for_helper(options)?;
-            ::fuser::Session::new(adapter, mountpoint, &config).map_err(mount::refused)?
-        }
-    };
-    let notifier = session.notifier();
+    let (device, fresh) = mount::mount(mountpoint, options)?;
+    let session = ::fuser::Session::from_fd(adapter, device, config.acl, config)?;
+    fresh.keep();
+    let notifier = Notifier::Fuser(session.notifier());
     let thread =
         thread::Builder::new().name("kmsfs-session".into()).spawn(move || session.run())?;
-    let behind = Behind::start(Arc::clone(&volume))?;
-    let watch = Watch::start(volume, keys, notifier, contested, mountpoint)?;
-    Ok(Session { thread, watch, behind })
+    Ok((Threads(thread), notifier))
 }
 
 /// Agrees with the kernel on what is used.
@@ -112,8 +88,4 @@ pub fn negotiate(config: &mut KernelConfig) -> io::Result<()> {
     let _ = config.set_max_write(MAX_REQUEST); // within the limits that it checks
     let _ = config.set_max_background(BACKGROUND);
     Ok(())
-}
-
-fn default_threads() -> usize {
-    thread::available_parallelism().map_or(2, |n| n.get()).clamp(2, 8)
 }

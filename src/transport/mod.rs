@@ -6,31 +6,61 @@
 //! never in what a program on the mount sees.
 //!
 //! [`serve`] is the only way in. It picks the transport before the kernel's first message is
-//! read, because a session cannot change hands afterwards; today there is one, over the FUSE
-//! device through the `fuser` crate, whose types stay inside this module.
+//! read, because a session cannot change hands afterwards.
+//!
+//! | file | is |
+//! |---|---|
+//! | `calls` | what is asked of the volume, for every transport |
+//! | `wire` | the kernel's protocol |
+//! | `uring` | requests over io_uring |
+//! | `device` | requests over /dev/fuse; the ring's other half |
+//! | `fuser`, `adapter`, `reply`, `sink`, `lend` | the same through the `fuser` crate, whose types stay there |
+//! | `session`, `native`, `mount`, `helper` | from options to threads that serve |
+//! | `spare` | threads for requests that wait |
+//! | `watch`, `notify`, `behind` | what happens without being asked for |
 
 mod adapter;
 mod behind;
 mod calls;
+mod device;
 mod fuser;
+mod helper;
 mod lend;
 mod mount;
+mod native;
+mod notify;
 mod readahead;
 mod reply;
+mod session;
 mod sink;
 mod spare;
 mod sys;
+mod uring;
 mod watch;
+mod wire;
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
-use crate::volume::Volume;
-use crate::volume::keys::DataKeys;
+use self::session::Route;
 
-pub use self::fuser::Session;
 pub use self::readahead::raise as raise_readahead;
+pub use self::session::{Session, serve};
+pub use self::uring::choice::{Obstacle, possible as ring_possible};
+
+/// Which way requests come from the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// Over io_uring where this machine can, else over /dev/fuse.
+    #[default]
+    Auto,
+    /// Over io_uring; no mount if this machine cannot.
+    Uring,
+    /// Over /dev/fuse.
+    Device,
+    /// Over /dev/fuse, through the `fuser` crate.
+    Fuser,
+}
 
 /// Who may use the mount; the kernel enforces it before a request is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +116,14 @@ pub struct Options {
     pub source: PathBuf,
     /// Threads that read requests; `None`: one per CPU, at least 2 and at most 8.
     pub threads: Option<usize>,
+    /// Which way requests come.
+    pub transport: Transport,
+}
+
+impl Options {
+    fn threads(&self) -> usize {
+        self.threads.unwrap_or_else(native::default_threads).max(1)
+    }
 }
 
 /// Why a mount could not be made.
@@ -97,27 +135,19 @@ pub enum TransportError {
     /// The device, mount(2) or fusermount3 refused this user.
     #[error("no permission to mount here")]
     NoPermission,
+    /// This process may not mount, and the program that could is not there.
+    #[error("fusermount3 is missing")]
+    NoHelper,
     /// `allow_other` was asked for by a user to whom /etc/fuse.conf does not grant it.
     #[error("allow_other is not granted to users on this machine")]
     NotForOthers,
     /// A path that a mount option could be smuggled in with.
     #[error("the lower directory's path cannot be shown in the mount table")]
     Source,
+    /// A ring was asked for and cannot be had; the text says why.
+    #[error("requests cannot come over io_uring: {0}")]
+    NoRing(String),
     /// Anything else the system said.
     #[error("mount failed: {0}")]
     Io(#[from] io::Error),
-}
-
-/// Mounts `volume` at `mountpoint` and starts serving it. On return the kernel's handshake is
-/// over, so that the mount answers; until the session ends, `keys` is watched for changes of
-/// policy.
-///
-/// Call it with no other thread inside the mount point, and after the last fork.
-pub fn serve(
-    volume: Arc<Volume>,
-    keys: Arc<dyn DataKeys>,
-    mountpoint: &Path,
-    options: &Options,
-) -> Result<Session, TransportError> {
-    fuser::start(volume, keys, mountpoint, options)
 }

@@ -1,7 +1,4 @@
 //! Making the mount: with mount(2) where this process may, through fusermount3 where not.
-//!
-//! `fuser` could do both, but its own mount(2) says nothing of the type, and `kmsfs umount`,
-//! fstab and systemd know a mount by its type, `fuse.kmsfs`. The helper gets it right.
 
 use std::ffi::{CString, c_ulong};
 use std::fs::OpenOptions;
@@ -10,14 +7,13 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use ::fuser::MountOption;
-
-use super::{Audience, MountFlags, Options, TransportError, sys};
+use super::{Audience, MountFlags, Options, TransportError, helper, sys};
 
 /// A mount that nobody serves yet. Dropped before it is kept, it goes away.
 pub struct Fresh {
     target: CString,
     kept: bool,
+    helper: bool,
 }
 
 impl Fresh {
@@ -25,20 +21,34 @@ impl Fresh {
     pub fn keep(mut self) {
         self.kept = true;
     }
+
+    fn unmount(&self) -> io::Result<()> {
+        if self.helper { helper::unmount(&self.target) } else { sys::unmount(&self.target) }
+    }
 }
 
 impl Drop for Fresh {
     fn drop(&mut self) {
         if !self.kept
-            && let Err(error) = sys::unmount(&self.target)
+            && let Err(error) = self.unmount()
         {
             tracing::warn!(%error, "a mount that could not be served stays behind");
         }
     }
 }
 
+/// Mounts. The descriptor is the kernel's end of the mount; nothing has been read from it.
+pub fn mount(mountpoint: &Path, options: &Options) -> Result<(OwnedFd, Fresh), TransportError> {
+    if let Some(made) = directly(mountpoint, options)? {
+        return Ok(made);
+    }
+    let target = CString::new(mountpoint.as_os_str().as_bytes()).map_err(io::Error::from)?;
+    let device = helper::mount(&target, &for_helper(options)?)?;
+    Ok((device, Fresh { target, kept: false, helper: true }))
+}
+
 /// Mounts with mount(2). `None`: this process may not, and the helper has to be asked.
-pub fn directly(
+fn directly(
     mountpoint: &Path,
     options: &Options,
 ) -> Result<Option<(OwnedFd, Fresh)>, TransportError> {
@@ -59,7 +69,7 @@ pub fn directly(
     let source = text(options.source.as_os_str().as_bytes())?;
     let flags = flags(&options.flags);
     match sys::mount(&source, &target, c"fuse.kmsfs", flags, &text(data.as_bytes())?) {
-        Ok(()) => Ok(Some((device.into(), Fresh { target, kept: false }))),
+        Ok(()) => Ok(Some((device.into(), Fresh { target, kept: false, helper: false }))),
         // Root of a container, say.
         Err(e) if e.raw_os_error() == Some(libc::EPERM) => Ok(None),
         Err(e) if e.raw_os_error() == Some(libc::ENODEV) => Err(TransportError::NoDevice),
@@ -78,37 +88,36 @@ fn flags(f: &MountFlags) -> c_ulong {
         | pick(f.dirsync, libc::MS_DIRSYNC)
 }
 
-/// The options as fusermount3 gets them, from `fuser`.
-pub fn for_helper(options: &Options) -> Result<Vec<MountOption>, TransportError> {
-    // It splits its options at commas and takes a backslash as an escape.
+/// The options as fusermount3 takes them.
+fn for_helper(options: &Options) -> Result<String, TransportError> {
+    // It splits them at commas and takes a backslash as an escape.
     let source = options.source.to_str().ok_or(TransportError::Source)?;
     let source = source.replace('\\', "\\\\").replace(',', "\\,");
     let f = &options.flags;
     let pick = |on, yes, no| if on { yes } else { no };
     let mut list = vec![
-        MountOption::FSName(source),
-        MountOption::Subtype("kmsfs".into()),
-        MountOption::DefaultPermissions,
-        pick(f.read_only, MountOption::RO, MountOption::RW),
-        pick(f.suid, MountOption::Suid, MountOption::NoSuid),
-        pick(f.dev, MountOption::Dev, MountOption::NoDev),
-        pick(f.exec, MountOption::Exec, MountOption::NoExec),
-        pick(f.noatime, MountOption::NoAtime, MountOption::Atime),
-        pick(f.sync, MountOption::Sync, MountOption::Async),
+        pick(f.read_only, "ro", "rw"),
+        pick(f.suid, "suid", "nosuid"),
+        pick(f.dev, "dev", "nodev"),
+        pick(f.exec, "exec", "noexec"),
+        pick(f.noatime, "noatime", "atime"),
+        pick(f.sync, "sync", "async"),
+        "default_permissions",
+        "subtype=kmsfs",
     ];
     if f.dirsync {
-        list.push(MountOption::DirSync);
+        list.push("dirsync");
     }
-    Ok(list)
+    if options.audience == Audience::Everybody {
+        list.push("allow_other");
+    }
+    Ok(format!("{},fsname={source}", list.join(",")))
 }
 
-/// What a failure to mount means.
-pub fn refused(e: io::Error) -> TransportError {
+/// What a failure to open the device means.
+fn refused(e: io::Error) -> TransportError {
     match e.kind() {
         io::ErrorKind::NotFound => TransportError::NoDevice,
-        io::ErrorKind::PermissionDenied if e.to_string().contains("user_allow_other") => {
-            TransportError::NotForOthers
-        }
         io::ErrorKind::PermissionDenied => TransportError::NoPermission,
         _ => TransportError::Io(e),
     }
@@ -117,6 +126,7 @@ pub fn refused(e: io::Error) -> TransportError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::Transport;
 
     fn options(source: &str) -> Options {
         Options {
@@ -124,13 +134,14 @@ mod tests {
             audience: Audience::Owner,
             source: source.into(),
             threads: None,
+            transport: Transport::Auto,
         }
     }
 
     #[test]
     fn a_path_cannot_smuggle_an_option_in() {
         let list = for_helper(&options("/a,suid\\,dev")).unwrap();
-        assert_eq!(list.first(), Some(&MountOption::FSName("/a\\,suid\\\\\\,dev".into())));
+        assert!(list.ends_with(",fsname=/a\\,suid\\\\\\,dev"), "{list}");
     }
 
     #[test]

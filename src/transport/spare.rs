@@ -56,16 +56,24 @@ impl Spare {
 
     /// Runs `job`, here or on a spare thread.
     pub fn run(&self, job: impl FnOnce() + Send + 'static) {
-        if self.inline.fetch_add(1, Ordering::Relaxed) < self.inline_limit {
-            let _leave = Leave(&self.inline);
-            job();
-            return;
+        match self.enter() {
+            Some(_leave) => job(),
+            None => self.hand_over(job),
         }
-        self.inline.fetch_sub(1, Ordering::Relaxed);
-        self.hand_over(Box::new(job));
     }
 
-    fn hand_over(&self, job: Job) {
+    /// Leave to run a request that may block on this queue thread, until the result is dropped.
+    pub fn enter(&self) -> Option<Inline<'_>> {
+        let entered = Inline(&self.inline);
+        (self.inline.fetch_add(1, Ordering::Relaxed) < self.inline_limit).then_some(entered)
+    }
+
+    /// Runs `job` on a spare thread, or here if there can be none.
+    pub fn hand_over(&self, job: impl FnOnce() + Send + 'static) {
+        self.push(Box::new(job));
+    }
+
+    fn push(&self, job: Job) {
         let mut state = self.shared.state.lock();
         state.jobs.push_back(job);
         if state.idle >= state.jobs.len() || state.threads >= MOST {
@@ -90,10 +98,10 @@ impl Spare {
     }
 }
 
-/// Counts a request out, also when it panics.
-struct Leave<'a>(&'a AtomicUsize);
+/// A request that runs on a queue thread. Counts it out, also when it panics.
+pub struct Inline<'a>(&'a AtomicUsize);
 
-impl Drop for Leave<'_> {
+impl Drop for Inline<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -1,6 +1,6 @@
 //! The system calls of the transport that have no safe wrapper among our dependencies.
 
-#![expect(unsafe_code, reason = "mount(2) and open_by_handle_at take pointers")]
+#![expect(unsafe_code, reason = "mount(2), open_by_handle_at and an ioctl take pointers")]
 
 use std::ffi::{CStr, c_long, c_ulong};
 use std::io;
@@ -60,6 +60,16 @@ pub fn mount(
 pub fn unmount(target: &CStr) -> io::Result<()> {
     // SAFETY: a C string that lives through the call.
     let done = unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Makes `fresh`, just opened, another descriptor of the mount that `of` belongs to.
+pub fn join_mount(fresh: BorrowedFd<'_>, of: BorrowedFd<'_>) -> io::Result<()> {
+    /// FUSE_DEV_IOC_CLONE: _IOR(229, 0, u32).
+    const CLONE: c_ulong = 0x8004_e500;
+    let number: u32 = of.as_raw_fd().cast_unsigned();
+    // SAFETY: the call reads a u32 behind the pointer, which lives through it.
+    let done = unsafe { libc::ioctl(fresh.as_raw_fd(), CLONE, &raw const number) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

@@ -18,10 +18,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use ::fuser::{INodeNo, Notifier};
 use dashmap::DashSet;
 use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 
+use super::notify::Notifier;
 use super::sys;
 use crate::volume::Ino;
 use crate::volume::Volume;
@@ -150,7 +150,7 @@ impl Watcher {
     /// Waits for the kernel, which waits for pages that are being read or written back: those
     /// requests are served by other threads.
     fn drop_pages(&self, ino: Ino) {
-        if let Err(e) = self.notifier.inval_inode(INodeNo(ino.0), 0, 0) {
+        if let Err(e) = self.notifier.drop_pages(ino) {
             tracing::debug!(ino = ino.0, error = %e, "pages could not be dropped");
         }
     }

@@ -129,6 +129,12 @@ pub trait DataKeys: Send + Sync + 'static {
     /// decision made under another epoch is void. Cheap: read on every request.
     fn epoch(&self) -> u64;
 
+    /// Whether a question would be answered soon, as far as is known: `false` while the way to
+    /// the key service is down. Cheap; a hint for who is to wait, and no more.
+    fn responds(&self) -> bool {
+        true
+    }
+
     /// Writes an audit line about an object that failed authentication. `object` is an
     /// encrypted name or an id, never a plaintext name.
     fn report_tamper(&self, caller: Caller, context: &KeyContext, object: &str, what: &str);

@@ -101,7 +101,7 @@ pub enum SetTime {
 }
 
 /// What SETATTR asks for; `None` leaves a field alone.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SetAttr {
     /// New permission bits (0o7777).
     pub mode: Option<u32>,

@@ -64,10 +64,12 @@ need() {
     done
 }
 
-# mount_volume [LOWER [MNT [OPTIONS]]] with an embedded key service, in the background.
+# mount_volume [LOWER [MNT [OPTIONS]]] with an embedded key service, in the background, over the
+# transport that KMSFS_TRANSPORT names, if it does.
 mount_volume() {
     local lower=${1:-$LOWER} mnt=${2:-$MNT} options=${3:-}
-    "$KMSFS" mount "$lower" "$mnt" -o "keystore=$STORE,log=$WORK/mount.log${options:+,$options}"
+    options=${KMSFS_TRANSPORT:+,transport=$KMSFS_TRANSPORT}${options:+,$options}
+    "$KMSFS" mount "$lower" "$mnt" -o "keystore=$STORE,log=$WORK/mount.log$options"
 }
 
 unmount_volume() { "$KMSFS" umount "${1:-$MNT}"; }

@@ -22,6 +22,9 @@ BIN = pathlib.Path(os.environ.get("KMSFS_BIN_DIR", ROOT / "target" / "release"))
 KMSFS = str(BIN / "kmsfs")
 KMSD = str(BIN / "kmsd")
 
+# Which way requests come, if the run is to say.
+TRANSPORT = os.environ.get("KMSFS_TRANSPORT", "")
+
 BLOCK = 4096
 ENOKEY = 126
 
@@ -106,6 +109,8 @@ class Mount:
         options = self.options
         if "kms=" not in options:
             options = f"keystore={self.store}" + (f",{options}" if options else "")
+        if TRANSPORT and "transport=" not in options:
+            options += f",transport={TRANSPORT}"
         return [KMSFS, "mount", str(self.lower), str(self.path), "-f", "-o", options]
 
     def start(self, wait=60):

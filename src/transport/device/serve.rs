@@ -1,0 +1,106 @@
+//! Threads that take requests from the device.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use super::{Buffer, Device, Received};
+use crate::transport::calls::Calls;
+use crate::transport::spare::Spare;
+use crate::transport::wire::abi::op;
+use crate::transport::wire::{answer, forgotten};
+use crate::volume::Errno;
+
+/// What the threads of one mount share.
+pub struct Server {
+    /// The volume.
+    pub calls: Arc<Calls>,
+    /// Threads for requests that wait.
+    pub spare: Spare,
+}
+
+impl Server {
+    /// Starts a thread that serves `device` until the mount is gone.
+    pub fn start(self: &Arc<Self>, device: Arc<Device>) -> io::Result<JoinHandle<io::Result<()>>> {
+        let server = Arc::clone(self);
+        thread::Builder::new().name("kmsfs-device".into()).spawn(move || server.serve(&device))
+    }
+
+    /// Serves `device` on this thread until the mount is gone.
+    pub fn serve(&self, device: &Arc<Device>) -> io::Result<()> {
+        let mut buffer = Buffer::new();
+        while let Some(request) = device.receive(buffer)? {
+            buffer = match request.head().opcode {
+                op::FORGET | op::BATCH_FORGET => self.forget(request),
+                // Nothing that is under way waits without a bound; the kernel stops asking.
+                op::INTERRUPT => {
+                    device.reply(request.head().unique, Err(Errno(libc::ENOSYS)));
+                    request.empty()
+                }
+                op::DESTROY => {
+                    device.reply(request.head().unique, Ok(&[]));
+                    request.empty()
+                }
+                opcode if may_wait(opcode) => self.here_or_there(device, request),
+                _ => respond(&self.calls, device, request),
+            };
+        }
+        Ok(())
+    }
+
+    fn forget(&self, mut request: Received) -> Buffer {
+        let head = request.head();
+        let (args, body) = request.parts();
+        for one in forgotten(&head, args, body.input()) {
+            self.calls.forget(one.ino, one.count);
+        }
+        request.empty()
+    }
+
+    fn here_or_there(&self, device: &Arc<Device>, request: Received) -> Buffer {
+        if let Some(_inline) = self.spare.enter() {
+            return respond(&self.calls, device, request);
+        }
+        let (calls, device) = (Arc::clone(&self.calls), Arc::clone(device));
+        self.spare.hand_over(move || {
+            respond(&calls, &device, request);
+        });
+        Buffer::new()
+    }
+}
+
+/// Operations that may wait for a key service or a disk.
+pub fn may_wait(opcode: u32) -> bool {
+    matches!(
+        opcode,
+        op::LOOKUP
+            | op::READLINK
+            | op::SYMLINK
+            | op::MKNOD
+            | op::MKDIR
+            | op::RENAME
+            | op::RENAME2
+            | op::OPEN
+            | op::CREATE
+            | op::RELEASE
+            | op::FSYNC
+            | op::OPENDIR
+            | op::FSYNCDIR
+            | op::FALLOCATE
+            | op::COPY_FILE_RANGE
+            | op::COPY_FILE_RANGE_64
+    )
+}
+
+fn respond(calls: &Calls, device: &Device, mut request: Received) -> Buffer {
+    let head = request.head();
+    let (args, mut body) = request.parts();
+    // The calls have a net of their own; this one is for the few lines around them.
+    let result = catch_unwind(AssertUnwindSafe(|| answer(calls, &head, args, &mut body)));
+    match result.unwrap_or(Err(Errno::EIO)) {
+        Ok(reply) => device.reply(head.unique, Ok(reply.bytes(&body))),
+        Err(e) => device.reply(head.unique, Err(e)),
+    }
+    request.empty()
+}

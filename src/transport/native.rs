@@ -1,0 +1,71 @@
+//! A session that speaks the kernel's protocol itself, over a ring or over the device.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use super::calls::Calls;
+use super::device::{Device, Server};
+use super::notify::Notifier;
+use super::spare::Spare;
+use super::uring::Prepared;
+use super::{Options, Route, TransportError, mount};
+
+/// The threads of a session.
+pub struct Threads(Vec<JoinHandle<io::Result<()>>>);
+
+impl Threads {
+    /// Waits for all of them; the first error counts.
+    pub fn join(self) -> io::Result<()> {
+        let mut result = Ok(());
+        for thread in self.0 {
+            let ended = thread.join().unwrap_or_else(|_| Err(io::Error::other("it panicked")));
+            result = result.and(ended);
+        }
+        result
+    }
+}
+
+/// Mounts, agrees with the kernel, and serves: over a ring if `ring` is set and the kernel
+/// wants to. Says which it became.
+pub fn start(
+    calls: Arc<Calls>,
+    mountpoint: &Path,
+    options: &Options,
+    ring: bool,
+) -> Result<(Threads, Notifier, Route), TransportError> {
+    let (device, fresh) = mount::mount(mountpoint, options)?;
+    let device = Arc::new(Device::new(device));
+    let threads = options.threads();
+    let server = Arc::new(Server { calls, spare: Spare::new(if ring { 1 } else { threads }) });
+    let prepare = || {
+        let made = Prepared::make(&server, &device);
+        made.inspect_err(|error| tracing::warn!(%error, "no ring could be made"))
+            .map(|prepared| (prepared.max_request, prepared))
+            .ok()
+    };
+    let agreed = device.shake_hands(|| if ring { prepare() } else { None })?;
+    fresh.keep();
+    let mut running = Vec::new();
+    let route = match agreed {
+        Some(prepared) => {
+            running.extend(prepared.go());
+            running.push(server.start(Arc::clone(&device))?);
+            Route::Ring
+        }
+        None => {
+            running.push(server.start(Arc::clone(&device))?);
+            for _ in 1..threads {
+                running.push(server.start(Arc::new(device.another()?))?);
+            }
+            Route::Device
+        }
+    };
+    Ok((Threads(running), Notifier::Device(device), route))
+}
+
+/// Threads that take requests, unless told otherwise.
+pub fn default_threads() -> usize {
+    thread::available_parallelism().map_or(2, |n| n.get()).clamp(2, 8)
+}

@@ -1,0 +1,185 @@
+//! Requests over io_uring: no system call to fetch one, none to answer it alone.
+//!
+//! One queue, ring and thread per CPU. The kernel sends a request to the queue of the CPU that
+//! the caller runs on, and the thread is pinned there, so that waking it wakes nobody else. A
+//! request arrives in memory that was given to the kernel beforehand and is answered in the same
+//! memory: a read is decrypted into the place that the kernel copies from, a write is encrypted
+//! out of the place that it was copied to.
+//!
+//! What would hold a queue up, a round trip to a key service or a slow disk, goes to a spare
+//! thread and comes back through the queue, because only the thread that gave an entry to the
+//! kernel may give it again.
+//!
+//! | file | is |
+//! |---|---|
+//! | `choice` | whether this machine can |
+//! | `cost` | which requests are worth another thread |
+//! | `queue` | the loop of one thread |
+//! | `entry` | one request in its memory, from header to reply |
+//! | `back` | the way back from the spare threads |
+//! | `sys` | the ring and the memory |
+
+mod back;
+pub mod choice;
+mod cost;
+mod entry;
+mod queue;
+mod sys;
+
+use std::fs;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::{self, JoinHandle};
+
+use rustix::thread::{CpuSet, sched_setaffinity};
+
+use self::cost::Costs;
+use self::queue::{End, Queue};
+use super::device::{Device, Server};
+use super::wire::init::MAX_REQUEST;
+
+/// Memory that all entries of a mount may take, bytes; pages that no request reached are not
+/// counted, because nobody has touched them.
+const BUDGET: usize = 64 * 1024 * 1024;
+
+/// Most entries per queue: requests that one CPU's callers can have here at a time. More wait in
+/// the kernel.
+const MOST: usize = 8;
+
+/// Bytes of the largest request on machines with so many CPUs that [`BUDGET`] is short.
+const LESS: u32 = 256 * 1024;
+
+/// How many entries of how many bytes each of `cpus` queues has.
+fn shape(cpus: usize) -> (usize, u32) {
+    let per_queue = |size: u32| BUDGET / cpus.max(1) / usize::try_from(size).unwrap_or(BUDGET);
+    match per_queue(MAX_REQUEST) {
+        0 => (per_queue(LESS).clamp(1, MOST), LESS),
+        n => (n.min(MOST), MAX_REQUEST),
+    }
+}
+
+/// Queues that are ready and do not serve yet.
+pub struct Prepared {
+    /// Dropped without a word, a thread ends.
+    go: Vec<Sender<()>>,
+    threads: Vec<JoinHandle<io::Result<()>>>,
+    /// Bytes of the largest request.
+    pub max_request: u32,
+}
+
+impl Prepared {
+    /// Makes rings, memory and threads for a mount. Everything that can fail is done here,
+    /// before the kernel is told: afterwards it holds requests back until every queue has an
+    /// entry.
+    pub fn make(server: &Arc<Server>, device: &Arc<Device>) -> io::Result<Prepared> {
+        let cpus = possible_cpus()?;
+        let (entries, max_request) = shape(cpus);
+        let mut prepared = Prepared { go: Vec::new(), threads: Vec::new(), max_request };
+        let costs = Arc::new(Costs::default());
+        let (ready, made) = channel();
+        for cpu in 0..cpus {
+            let (go, wait) = channel();
+            let (server, device) = (Arc::clone(server), Arc::clone(device));
+            let (costs, ready) = (Arc::clone(&costs), ready.clone());
+            let qid = u16::try_from(cpu).map_err(io::Error::other)?;
+            let body = move || {
+                pin(cpu);
+                let queue = Queue::new(qid, entries, max_request, &server, &device, costs);
+                let queue = match queue {
+                    Ok(queue) => {
+                        let _ = ready.send(Ok(())); // nobody listens: nobody will say go either
+                        queue
+                    }
+                    Err(e) => {
+                        let _ = ready.send(Err(e));
+                        return Ok(());
+                    }
+                };
+                drop(ready);
+                if wait.recv().is_err() {
+                    return Ok(());
+                }
+                match queue.run()? {
+                    End::Gone => Ok(()),
+                    End::Refused(error) => {
+                        tracing::warn!(%error, queue = qid, "the kernel refused the ring; requests come over /dev/fuse");
+                        server.serve(&device)
+                    }
+                }
+            };
+            let thread = thread::Builder::new().name(format!("kmsfs-ring-{cpu}")).spawn(body)?;
+            prepared.go.push(go);
+            prepared.threads.push(thread);
+        }
+        drop(ready);
+        for one in made.iter().take(cpus) {
+            one?;
+        }
+        Ok(prepared)
+    }
+
+    /// The kernel has agreed: entries are handed to it, and requests are served. Gives the
+    /// threads, which end when the mount is gone.
+    pub fn go(self) -> Vec<JoinHandle<io::Result<()>>> {
+        for go in self.go {
+            let _ = go.send(()); // a thread that is gone is met when it is joined
+        }
+        self.threads
+    }
+}
+
+/// Keeps this thread on `cpu`. A container may not let it, and an offline CPU cannot: then the
+/// scheduler chooses, which is slower and nothing else.
+fn pin(cpu: usize) {
+    let mut set = CpuSet::new();
+    if cpu < CpuSet::MAX_CPU {
+        set.set(cpu);
+    }
+    if let Err(error) = sched_setaffinity(None, &set) {
+        tracing::debug!(cpu, %error, "a queue's thread is not pinned");
+    }
+}
+
+/// CPUs that this machine can ever have: the kernel wants a queue for each, online or not.
+fn possible_cpus() -> io::Result<usize> {
+    let text = fs::read_to_string("/sys/devices/system/cpu/possible")?;
+    count_of(text.trim()).ok_or_else(|| io::Error::other("the list of CPUs cannot be read"))
+}
+
+/// Numbers in a list like `0-3,8`.
+fn count_of(list: &str) -> Option<usize> {
+    let mut count = 0;
+    for range in list.split(',') {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+        count += last.checked_sub(first)? + 1;
+    }
+    Some(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_cpus() {
+        assert_eq!(count_of("0"), Some(1));
+        assert_eq!(count_of("0-1"), Some(2));
+        assert_eq!(count_of("0-3,8,10-11"), Some(7));
+        assert_eq!(count_of("3-1"), None);
+        assert_eq!(count_of(""), None);
+        assert!(possible_cpus().unwrap() >= 1);
+    }
+
+    #[test]
+    fn memory_is_bounded_on_every_machine() {
+        for cpus in [1, 2, 8, 16, 63, 64, 65, 128, 256] {
+            let (entries, size) = shape(cpus);
+            let all = cpus * entries * size as usize;
+            assert!(entries >= 1 && all <= BUDGET, "{cpus} CPUs: {entries} of {size}");
+        }
+        assert_eq!(shape(2), (8, 1 << 20));
+        assert_eq!(shape(4096), (1, LESS), "one each, whatever it takes");
+    }
+}
