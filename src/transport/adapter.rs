@@ -16,7 +16,7 @@ use ::fuser::{
     ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
-use super::calls::{Calls, Handle, Kept, TTL};
+use super::calls::{Calls, Handle, Kept, TTL, ttl};
 use super::reply::{self, attr, errno, open_flags, set_time};
 use super::spare::Spare;
 use super::{fuser, lend, sink};
@@ -54,7 +54,7 @@ fn done(result: Result<(), Errno>, reply: ReplyEmpty) {
 
 fn entered(result: Result<Entry, Errno>, reply: ReplyEntry) {
     match result {
-        Ok(e) => reply.entry(&TTL, &attr(&e.attr), Generation(e.generation)),
+        Ok(e) => reply.entry(&ttl(&e.attr), &attr(&e.attr), Generation(e.generation)),
         Err(e) => reply.error(errno(e)),
     }
 }
@@ -83,6 +83,12 @@ fn sized(result: Result<Vec<u8>, Errno>, size: u32, reply: ReplyXattr) {
             _ => reply.error(errno(Errno(libc::ERANGE))),
         },
     }
+}
+
+/// For a truncation, where fuser does not pass on whether the caller has CAP_FSETID: nobody but
+/// root is taken to have it.
+fn may_keep_suid(req: &Request) -> bool {
+    req.uid() == 0
 }
 
 fn counted(result: Result<usize, Errno>, reply: ReplyWrite) {
@@ -141,8 +147,9 @@ impl Filesystem for Adapter {
             atime: atime.map(set_time),
             mtime: mtime.map(set_time),
         };
+        let kill = size.is_some() && !may_keep_suid(req);
         let fh = fh.map(|f| Fh(f.0));
-        kept(self.calls.setattr(&cx(req, 0), Ino(ino.0), fh, &set), reply);
+        kept(self.calls.setattr_and_kill(&cx(req, 0), Ino(ino.0), fh, set, kill), reply);
     }
 
     fn readlink(&self, _: &Request, ino: INodeNo, reply: ReplyData) {
@@ -240,7 +247,11 @@ impl Filesystem for Adapter {
 
     fn open(&self, req: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let cx = cx(req, 0);
-        self.may_block(move |v| opened(v.open(&cx, Ino(ino.0), flags.0), reply));
+        let kill = flags.0 & libc::O_TRUNC != 0 && !may_keep_suid(req);
+        self.may_block(move |v| {
+            let ready = if kill { v.drop_privileges(&cx, Ino(ino.0)) } else { Ok(()) };
+            opened(ready.and_then(|()| v.open(&cx, Ino(ino.0), flags.0)), reply);
+        });
     }
 
     fn create(
@@ -257,7 +268,7 @@ impl Filesystem for Adapter {
         self.may_block(move |v| match v.create(&cx, Ino(parent.0), name.as_bytes(), mode, flags) {
             Ok((e, h)) => {
                 let (generation, fh) = (Generation(e.generation), FileHandle(h.fh.0));
-                reply.created(&TTL, &attr(&e.attr), generation, fh, open_flags(h));
+                reply.created(&ttl(&e.attr), &attr(&e.attr), generation, fh, open_flags(h));
             }
             Err(e) => reply.error(errno(e)),
         });
@@ -287,7 +298,7 @@ impl Filesystem for Adapter {
 
     fn write(
         &self,
-        _: &Request,
+        req: &Request,
         ino: INodeNo,
         fh: FileHandle,
         offset: u64,
@@ -298,7 +309,10 @@ impl Filesystem for Adapter {
         reply: ReplyWrite,
     ) {
         let from = reply::write_from(write_flags);
-        let result = self.calls.write(Ino(ino.0), Fh(fh.0), offset, data, from);
+        let kill = write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
+        let (ino, cx) = (Ino(ino.0), cx(req, 0));
+        let ready = if kill { self.calls.drop_privileges(&cx, ino) } else { Ok(()) };
+        let result = ready.and_then(|()| self.calls.write(ino, Fh(fh.0), offset, data, from));
         counted(result, reply);
     }
 

@@ -19,6 +19,16 @@ use crate::volume::{
 /// drops what a change made stale by itself.
 pub const TTL: Duration = Duration::from_secs(3600);
 
+/// How long the kernel may keep an entry with these attributes. A file with set-user-id bits
+/// loses them when certain users write to it, and the kernel, which leaves that to us
+/// (FUSE_HANDLE_KILLPRIV_V2), does not forget the mode by itself.
+pub fn ttl(attr: &Attr) -> Duration {
+    let may_lose = attr.kind == FileKind::Regular && u32::from(attr.perm) & SUID_BITS != 0;
+    if may_lose { Duration::ZERO } else { TTL }
+}
+
+const SUID_BITS: u32 = libc::S_ISUID | libc::S_ISGID;
+
 /// Bits of an open reply, as the kernel numbers them.
 pub mod fopen {
     /// Pages from before stay valid.
@@ -148,7 +158,7 @@ impl Calls {
     }
 
     fn kept(&self, attr: Attr) -> Kept {
-        let ttl = if self.contested.contains(attr.ino) { Duration::ZERO } else { TTL };
+        let ttl = if self.contested.contains(attr.ino) { Duration::ZERO } else { ttl(&attr) };
         Kept { attr, ttl }
     }
 

@@ -37,6 +37,8 @@ const WANTED: &[InitFlags] = &[
     InitFlags::FUSE_CACHE_SYMLINKS,
     InitFlags::FUSE_POSIX_ACL,
     InitFlags::FUSE_WRITEBACK_CACHE,
+    // Without it the kernel asks for a file's capabilities before every single write.
+    InitFlags::FUSE_HANDLE_KILLPRIV_V2,
     // With the writeback cache this does not drop pages; it makes the kernel check that
     // attributes are valid before a buffered read, which `watch` builds on.
     InitFlags::FUSE_AUTO_INVAL_DATA,

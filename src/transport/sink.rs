@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use ::fuser::{FileAttr, Generation, INodeNo, ReplyDirectory, ReplyDirectoryPlus};
 
-use super::calls::TTL;
+use super::calls::{TTL, ttl};
 use super::reply::{attr, kind};
 use crate::volume::{DirSink, Entry, FileKind, Ino};
 
@@ -31,13 +31,13 @@ impl DirSink for Plus<'_> {
         name: &[u8],
         entry: Option<&Entry>,
     ) -> bool {
-        let (attr, generation) = match entry {
-            Some(e) => (attr(&e.attr), e.generation),
+        let (attr, generation, ttl) = match entry {
+            Some(e) => (attr(&e.attr), e.generation, ttl(&e.attr)),
             // `.` and `..`: the kernel takes type and number from them and counts no reference.
-            None => (bare(ino, of), 0),
+            None => (bare(ino, of), 0, TTL),
         };
         let name = OsStr::from_bytes(name);
-        !self.0.add(INodeNo(ino.0), next, name, &TTL, &attr, Generation(generation))
+        !self.0.add(INodeNo(ino.0), next, name, &ttl, &attr, Generation(generation))
     }
 }
 

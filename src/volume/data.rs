@@ -28,6 +28,7 @@ impl Volume {
             if flags & libc::O_TRUNC != 0 {
                 file.truncate(&self.env(), 0).map_err(|e| self.file_errno(&inode, &file, e))?;
                 file.set_mtime(Some(now()));
+                file.io().caps_were_set(None);
             }
             Ok(())
         });
@@ -79,6 +80,7 @@ impl Volume {
             .map_err(|e| self.file_errno(&handle.inode, &handle.file, e))?;
         if from == WriteFrom::Program {
             handle.file.set_mtime(Some(now()));
+            handle.file.io().caps_were_set(None);
         }
         if handle.file.is_holding() {
             let mut holding = self.holding.lock();

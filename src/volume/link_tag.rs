@@ -7,12 +7,15 @@
 
 use std::io::{IoSlice, IoSliceMut};
 
+use rustix::fs::XattrFlags;
+
 use crate::crypto::same;
 use crate::format::{DIR_HEADER, DIR_HEADER_LEN, LINK_TAG_AT, UnverifiedHeader};
-use crate::lower::{Dir, FileIo, LowerStat};
+use crate::lower::{Dir, FileIo, LowerStat, Pinned};
 use crate::sync::Arc;
 
 use super::Volume;
+use super::file::CAPABILITY;
 use super::inode::{Alias, Inode};
 use super::slots::Slots;
 use super::types::{Errno, FileKind, Ino};
@@ -177,9 +180,15 @@ impl Volume {
 
 const SLOT_A_TAG: usize = LINK_TAG_AT[0];
 
-/// Writes a tag; the lower modification time stays.
+/// Writes a tag; the lower modification time and the capabilities of a program stay.
 fn put(io: &dyn FileIo, place: usize, tag: &[u8; 32]) -> Result<(), Errno> {
     let st: LowerStat = io.stat()?;
+    let pin = Pinned::new(io.fd());
+    let program = st.mode & 0o111 != 0;
+    let caps = if program { pin.xattr(CAPABILITY).ok() } else { None };
     io.write_at(&[IoSlice::new(tag)], place as u64)?;
+    if let Some(caps) = caps {
+        pin.set_xattr(CAPABILITY, &caps, XattrFlags::empty())?;
+    }
     Ok(io.set_mtime(st.mtime.0, st.mtime.1)?)
 }

@@ -11,6 +11,7 @@ use crate::format::{FileId, WrappedKey, XATTR_PREFIX, XattrKey};
 use crate::sync::Arc;
 
 use super::Volume;
+use super::file::CAPABILITY;
 use super::inode::Inode;
 use super::keys::Purpose;
 use super::types::{Errno, FileKind, Ino, ReqCtx};
@@ -69,6 +70,7 @@ impl Volume {
         if !name.starts_with(b"user.") {
             self.with_pinned(&inode, |pin| Ok(pin.set_xattr(name, value, flags)?))?;
             self.note_acl(&inode, name);
+            note_caps(&inode, name, Some(value));
             return Ok(());
         }
         self.with_xattr_key(cx, &inode, |key| {
@@ -129,6 +131,7 @@ impl Volume {
         if !name.starts_with(b"user.") {
             self.with_pinned(&inode, |pin| Ok(pin.remove_xattr(name)?))?;
             self.note_acl(&inode, name);
+            note_caps(&inode, name, None);
             return Ok(());
         }
         self.with_xattr_key(cx, &inode, |key| {
@@ -203,5 +206,14 @@ impl Volume {
             }
             _ => Err(Errno::ENODATA),
         }
+    }
+}
+
+/// What we write to an open file later must not take its capabilities away.
+fn note_caps(inode: &Inode, name: &[u8], value: Option<&[u8]>) {
+    if name == CAPABILITY
+        && let Some(file) = inode.file.lock().state.as_ref()
+    {
+        file.io().caps_were_set(value);
     }
 }

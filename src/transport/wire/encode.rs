@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::abi;
-use crate::transport::calls::{Handle, Kept, TTL};
+use crate::transport::calls::{Handle, Kept, TTL, ttl};
 use crate::volume::{Attr, Entry, FileKind, StatFs};
 
 /// Attributes.
@@ -33,13 +33,14 @@ pub fn attr(a: &Attr) -> abi::Attr {
 
 /// A name that is there.
 pub fn entry(e: &Entry) -> abi::EntryOut {
+    let attr_ttl = ttl(&e.attr);
     abi::EntryOut {
         nodeid: e.attr.ino.0,
         generation: e.generation,
         entry_valid: TTL.as_secs(),
         entry_valid_nsec: TTL.subsec_nanos(),
-        attr_valid: TTL.as_secs(),
-        attr_valid_nsec: TTL.subsec_nanos(),
+        attr_valid: attr_ttl.as_secs(),
+        attr_valid_nsec: attr_ttl.subsec_nanos(),
         attr: attr(&e.attr),
     }
 }

@@ -2,14 +2,23 @@
 //!
 //! Only this process changes a lower file while it is mounted, so a length that was set is the
 //! length that it has, and a modification time that was set stays until the next change of ours.
-//! Calls that would set what is there already are left out; nothing else is decided here.
+//! Calls that would set what is there already are left out.
+//!
+//! The lower filesystem takes the capabilities of a program away with every write to it. Writes
+//! of headers and of pages that were dirty before are not what that is meant for, so capabilities
+//! that were given to an open file are given again after them.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::BorrowedFd;
 
-use crate::lower::{FileIo, LowerError, LowerStat};
+use rustix::fs::XattrFlags;
+
+use crate::lower::{FileIo, LowerError, LowerStat, Pinned};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicU64, Ordering};
+
+/// The attribute in which the kernel keeps the capabilities of a program.
+pub(in crate::volume) const CAPABILITY: &[u8] = b"security.capability";
 
 /// Stands for a length that is not known.
 const UNKNOWN: u64 = u64::MAX;
@@ -24,12 +33,22 @@ pub(in crate::volume) struct Below {
     len: AtomicU64,
     /// `None`: moved since it was set, or never asked for.
     mtime: Mutex<Option<Time>>,
+    /// What `security.capability` was set to while the file was open.
+    caps: Mutex<Caps>,
+}
+
+#[derive(Default)]
+struct Caps {
+    value: Option<Vec<u8>>,
+    /// A write of ours has taken them away.
+    lost: bool,
 }
 
 impl Below {
     /// Takes the file, and its length in lower bytes where that is known.
     pub fn new(io: Box<dyn FileIo>, len: Option<u64>) -> Below {
-        Below { io, len: AtomicU64::new(len.unwrap_or(UNKNOWN)), mtime: Mutex::new(None) }
+        let len = AtomicU64::new(len.unwrap_or(UNKNOWN));
+        Below { io, len, mtime: Mutex::new(None), caps: Mutex::default() }
     }
 
     /// Its length in lower bytes, asked for only where it is not known.
@@ -54,8 +73,24 @@ impl Below {
         *self.mtime.lock() = Some(time);
     }
 
+    /// Its capabilities were set to `value`, or taken away as they should be.
+    pub fn caps_were_set(&self, value: Option<&[u8]>) {
+        *self.caps.lock() = Caps { value: value.map(<[u8]>::to_vec), lost: false };
+    }
+
+    /// Gives back the capabilities that a write of ours has taken away.
+    pub fn restore_caps(&self) -> Result<(), LowerError> {
+        let mut caps = self.caps.lock();
+        if let (Some(value), true) = (&caps.value, caps.lost) {
+            Pinned::new(self.io.fd()).set_xattr(CAPABILITY, value, XattrFlags::empty())?;
+            caps.lost = false;
+        }
+        Ok(())
+    }
+
     fn moved(&self) {
         *self.mtime.lock() = None;
+        self.caps.lock().lost = true;
     }
 
     fn wrote(

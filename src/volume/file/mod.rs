@@ -23,6 +23,7 @@ mod tree;
 mod truncate;
 mod write;
 
+pub(super) use below::CAPABILITY;
 pub(super) use holes::{Allocate, Whence};
 pub(super) use settle::Settle;
 pub(super) use state::{FileEnv, FileError, FileState, Found, Identity};

@@ -64,7 +64,7 @@ impl FileState {
         let pending = meta.size_stale || meta.len_stale || meta.on_disk == OnDisk::Fresh;
         let unclean = clean && meta.on_disk == OnDisk::Dirty;
         if meta.found == Found::Relaxed || !(pending || unclean) {
-            return self.restore_mtime(&meta);
+            return self.restore_attributes(&meta);
         }
         if meta.len_stale {
             let len = cipher_len(PlainLen(meta.size)).ok_or(FileError::TooBig)?;
@@ -81,11 +81,13 @@ impl FileState {
         if clean {
             meta.touched = false;
         }
-        self.restore_mtime(&meta)
+        self.restore_attributes(&meta)
     }
 
-    /// Our own writes moved the lower modification time; this puts back what the user may see.
-    pub(super) fn restore_mtime(&self, meta: &Meta) -> Result<(), FileError> {
+    /// Our own writes moved the lower modification time, and took away capabilities; this puts
+    /// back what the user may see.
+    fn restore_attributes(&self, meta: &Meta) -> Result<(), FileError> {
+        self.io.restore_caps()?;
         if let Some((sec, nsec)) = meta.mtime
             && self.writable
         {
