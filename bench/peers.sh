@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # How fast is kmsfs beside gocryptfs and securefs, in one run on one machine?
 #
-#     bench/peers.sh [--quick] [--rounds N] [--only kmsfs,gocryptfs] [--rows REGEX] [DIRECTORY...]
+#     bench/peers.sh [--quick] [--rounds N] [--only kmsfs-uring,gocryptfs] [--rows REGEX] [DIRECTORY...]
 #
-# For each DIRECTORY (default: /dev/shm for a tmpfs, /var/tmp for a disk) the three take turns, round by
+# kmsfs has a column for each transport: kmsfs-uring, kmsfs-device, and kmsfs-fuser if --only names it;
+# where the kernel has it, enable_uring is switched on for the run and set back afterwards.
+# For each DIRECTORY (default: /dev/shm for a tmpfs, /var/tmp for a disk) they take turns, round by
 # round; the table shows medians. Caches are dropped and the filesystem is mounted anew before every
 # measurement that reads. Needs root and the packages fio, gocryptfs, securefs; nothing is asserted.
 . "$(dirname "$0")/../contrib/lib.sh"
 
-rounds=3 rows=. filesystems=(kmsfs gocryptfs securefs) places=()
+rounds=3 rows=. filesystems=(kmsfs-uring kmsfs-device gocryptfs securefs) places=()
 export SIZE=512M QUARTER=128M SMALL=64M SECONDS_EACH=4
 FILES=4000
 while [ $# -gt 0 ]; do
@@ -17,7 +19,7 @@ while [ $# -gt 0 ]; do
         --rounds) rounds=$2; shift ;;
         --only) IFS=, read -r -a filesystems <<<"$2"; shift ;;
         --rows) rows=$2; shift ;;
-        -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
         -*) die "unknown option $1" ;;
         *) places+=("$1") ;;
     esac
@@ -34,19 +36,32 @@ if [ -z "${KMSFS_BIN_DIR:-}" ]; then
 fi
 KMSFS=${KMSFS_BIN_DIR:-$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release}/kmsfs
 
+switch=/sys/module/fuse/parameters/enable_uring
+if [[ " ${filesystems[*]} " == *" kmsfs-uring "* ]]; then
+    if [ -w $switch ]; then
+        switched=$(cat $switch)
+        echo 1 >$switch
+        [ "$switched" = Y ] || say "$switch: on for this run" >&2
+    else
+        say "this kernel has no FUSE over io_uring: that column is left out" >&2
+        filesystems=("${filesystems[@]/kmsfs-uring/}")
+    fi
+fi
+
 scratch=$(mktemp -d)
 results=$scratch/results.tsv
 WORK=
 clean_up() {
     [ -n "$WORK" ] && { take_down 2>/dev/null; umount -l "$WORK/mnt" 2>/dev/null; rm -rf "$WORK"; }
     rm -rf "$scratch"
+    [ -z "${switched:-}" ] || echo "$switched" >$switch
 }
 trap clean_up EXIT
 cc -O2 -Wall -o "$scratch/small" bench/small.c || die "small.c does not compile"
 python3 tests/mount/lib/make_tree.py "$scratch/tree" 2400 && tar -C "$scratch" -cf "$scratch/tree.tar" tree
 head -c 32 /dev/urandom | od -A n -t x1 | tr -d ' \n' >"$scratch/password"
 
-# ---- the three
+# ---- the filesystems
 set_up() { # an empty volume in $WORK/lower
     case $FS in
         gocryptfs) gocryptfs -init -q -passfile "$scratch/password" "$WORK/lower" ;;
@@ -55,7 +70,8 @@ set_up() { # an empty volume in $WORK/lower
 }
 bring_up() {
     case $FS in
-        kmsfs) "$KMSFS" mount "$WORK/lower" "$WORK/mnt" -o "keystore=$WORK/keys,log=$WORK/log" >/dev/null ;;
+        kmsfs-*) "$KMSFS" mount "$WORK/lower" "$WORK/mnt" \
+            -o "keystore=$WORK/keys,log=$WORK/log,transport=${FS#kmsfs-}" >/dev/null ;;
         gocryptfs) gocryptfs -q -nosyslog -passfile "$scratch/password" "$WORK/lower" "$WORK/mnt" ;;
         securefs) securefs mount -b --log "$WORK/log" --keyfile "$scratch/password" "$WORK/lower" "$WORK/mnt" >/dev/null 2>&1 ;;
     esac || die "$FS does not mount"
@@ -64,7 +80,7 @@ bring_up() {
 }
 take_down() {
     case $FS in
-        kmsfs) "$KMSFS" umount "$WORK/mnt" ;;
+        kmsfs-*) "$KMSFS" umount "$WORK/mnt" ;;
         *) umount "$WORK/mnt" && while pgrep -f "$WORK/lower $WORK/mnt" >/dev/null; do sleep 0.02; done ;;
     esac
 }
@@ -79,7 +95,7 @@ fio_row() { # ROW UNIT JOB
     [[ $1 =~ $rows ]] || return 0
     if ! DIR=$WORK/mnt fio --output-format=json --output="$scratch/fio.json" "bench/fio/$3.fio" >/dev/null 2>"$scratch/err"; then
         # A peer that cannot do it at all (O_DIRECT on some lower filesystems) has no number in that row.
-        [ "$FS" = kmsfs ] && die "fio $3 failed on $FS: $(tail -n 3 "$scratch/err")"
+        [[ $FS == kmsfs-* ]] && die "fio $3 failed on $FS: $(tail -n 3 "$scratch/err")"
         say "$FS cannot: $1: $(head -n 1 "$scratch/err")" >&2
         return 0
     fi
@@ -130,6 +146,7 @@ measure() {
 for round in $(seq "$rounds"); do
     for place in "${places[@]}"; do
         for FS in "${filesystems[@]}"; do
+            [ -n "$FS" ] || continue
             PLACE="$place ($(stat -f -c %T "$place"))"
             WORK=$(mktemp -d -p "$place" kmsfs-bench-XXXXXX)
             say "round $round, $PLACE, $FS" >&2

@@ -9,7 +9,7 @@ import json
 import statistics
 import sys
 
-FIRST = "kmsfs"
+OURS = "kmsfs"
 
 
 def fio(path):
@@ -37,12 +37,13 @@ def table(path):
             if name not in names:
                 names.append(name)
             values.setdefault((place, row, name), []).append(float(value))
-    names.sort(key=lambda n: n != FIRST)
-    peers = [n for n in names if n != FIRST]
+    names.sort(key=lambda n: not n.startswith(OURS))
+    first = names[0]
+    peers = names[1:]
     behind = 0
     for place in dict.fromkeys(r[0] for r in rows):
         print(f"\n{place}\n")
-        print("| | unit | " + " | ".join(names) + " | " + " | ".join(f"{FIRST} / {p}" for p in peers) + " |")
+        print("| | unit | " + " | ".join(names) + " | " + " | ".join(f"{first} / {p}" for p in peers) + " |")
         print("|---|---|" + "---:|" * (len(names) + len(peers)))
         for where, row, unit in rows:
             if where != place:
@@ -50,16 +51,16 @@ def table(path):
             middle = {n: statistics.median(values[place, row, n]) for n in names if (place, row, n) in values}
             cells = [show(middle.get(n)) for n in names]
             for peer in peers:
-                if FIRST not in middle or peer not in middle:
+                if first not in middle or peer not in middle:
                     cells.append("-")
                     continue
-                ratio = middle[FIRST] / middle[peer]
+                ratio = middle[first] / middle[peer]
                 if unit == "s":
                     ratio = 1 / ratio
                 behind += ratio < 1
                 cells.append(f"{ratio:.2f}" + (" (behind)" if ratio < 1 else ""))
             print(f"| {row} | {unit} | " + " | ".join(cells) + " |")
-    print(f"\nRatios above 1: {FIRST} is ahead. Behind: {behind}.")
+    print(f"\nRatios above 1: {first} is ahead. Behind: {behind}.")
 
 
 def show(value):

@@ -13,7 +13,7 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then
         "$@"
     elif command -v sudo >/dev/null; then
-        sudo --preserve-env=PATH,HOME,RUST_LOG,KMSFS_ROUNDS,KMSFS_BIN_DIR,KMSFS_TEST_DIR,KMSFS_TEST_KEEP "$@"
+        sudo --preserve-env=PATH,HOME,RUST_LOG,KMSFS_ROUNDS,KMSFS_BIN_DIR,KMSFS_TEST_DIR,KMSFS_TEST_KEEP,KMSFS_TRANSPORT "$@"
     else
         die "this needs root: $*"
     fi

@@ -3,15 +3,17 @@
 #
 # Installs what they need, builds, runs the Rust tests, then every script of tests/mount and tests/awscli
 # on real mounts. With names, only these scripts (kill, daily, awscli ...; `rust` for the Rust tests).
-# --soak runs the crash tests at full length. The last line is the sum; the exit code is 0 only if
-# nothing failed. Nothing is left out silently: what cannot run has failed.
+# --soak runs the crash tests at full length. KMSFS_TRANSPORT=uring|device|fuser in the environment makes every
+# mount use that one; without it each takes what the machine offers, and the key scripts run again, in short,
+# over io_uring. The kernel's enable_uring is switched on where it is needed, and back. The last line is the
+# sum; the exit code is 0 only if nothing failed. Nothing is left out silently: what cannot run has failed.
 . "$(dirname "$0")/lib.sh"
 
 rounds=8 names=()
 for argument in "$@"; do
     case $argument in
         --soak) rounds=50 ;;
-        -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
         -*) die "usage: contrib/test.sh [--soak] [NAME...]" ;;
         *) names+=("$argument") ;;
     esac
@@ -70,17 +72,47 @@ cargo build --release --locked --bins --quiet || die "the build failed"
 KMSFS_BIN_DIR=${KMSFS_BIN_DIR:-$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release}
 export KMSFS_BIN_DIR
 
+run_script() { # SCRIPT LABEL ROUNDS TRANSPORT ARGUMENTS...
+    local script=$1 label=$2 rounds=$3 transport=$4
+    shift 4
+    say "$script${transport:+ over $transport}"
+    SECONDS=0
+    as_root env KMSFS_BIN_DIR="$KMSFS_BIN_DIR" KMSFS_ROUNDS="$rounds" KMSFS_TRANSPORT="$transport" \
+        timeout -k 30 $((600 + rounds * 30)) "$script" "$@" </dev/null 2>&1 | tee "$log"
+    count "$label" "$log" "${PIPESTATUS[0]}"
+}
+
+# The kernel's switch for FUSE over io_uring; put back on exit.
+switch=/sys/module/fuse/parameters/enable_uring
+switch_on() {
+    local before
+    [ -e $switch ] || return
+    before=$(cat $switch)
+    trap 'echo "'"$before"'" | as_root tee $switch >/dev/null; rm -f "$log"' EXIT
+    echo 1 | as_root tee $switch >/dev/null
+    say "$switch: was $before, on for the following"
+}
+
+[ "${KMSFS_TRANSPORT:-}" != uring ] || switch_on || die "this kernel has no FUSE over io_uring"
 for script in tests/mount/*.sh tests/mount/*.py tests/awscli/run.sh; do
     name=$(basename "$script") name=${name%.*}
     arguments=()
     [ "$name" = run ] && name=awscli arguments=("$KMSFS_BIN_DIR")
     wanted "$name" || continue
-    say "$script"
-    SECONDS=0
-    as_root env KMSFS_BIN_DIR="$KMSFS_BIN_DIR" KMSFS_ROUNDS="$KMSFS_ROUNDS" \
-        timeout -k 30 $((600 + KMSFS_ROUNDS * 30)) "$script" "${arguments[@]}" </dev/null 2>&1 | tee "$log"
-    count "$name" "$log" "${PIPESTATUS[0]}"
+    run_script "$script" "$name" "$KMSFS_ROUNDS" "${KMSFS_TRANSPORT:-}" "${arguments[@]}"
 done
+
+# ---- the key scripts once more over io_uring, where the kernel has it
+if [ -n "${KMSFS_TRANSPORT:-}" ]; then
+    say "every mount was over $KMSFS_TRANSPORT"
+elif ! switch_on; then
+    say "this kernel has no FUSE over io_uring: the scripts ran over /dev/fuse alone"
+else
+    for name in daily disable kill; do
+        wanted "$name" || continue
+        run_script tests/mount/"$name".* "$name over io_uring" 2 uring
+    done
+fi
 
 [ ${#broken[@]} = 0 ] || say "failed: ${broken[*]}"
 echo "$total_passed passed, $total_failed failed"

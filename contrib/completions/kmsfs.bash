@@ -19,6 +19,9 @@ _kmsfs() {
             kmsfs,audit)
                 cmd="kmsfs__subcmd__audit"
                 ;;
+            kmsfs,doctor)
+                cmd="kmsfs__subcmd__doctor"
+                ;;
             kmsfs,generate)
                 cmd="kmsfs__subcmd__generate"
                 ;;
@@ -107,7 +110,7 @@ _kmsfs() {
 
     case "${cmd}" in
         kmsfs)
-            opts="-h -V --json --help --version init mount umount info key iam slot audit generate"
+            opts="-h -V --json --help --version init mount umount info doctor key iam slot audit generate"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -171,6 +174,20 @@ _kmsfs() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kmsfs__subcmd__doctor)
+            opts="-h -V --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

@@ -37,6 +37,8 @@ pub enum Command {
     Umount(UmountArgs),
     /// Tell what a file is sealed with.
     Info(InfoArgs),
+    /// Tell whether this machine can mount, and what would make mounts faster.
+    Doctor,
     /// Customer master keys.
     #[command(subcommand)]
     Key(KeyCommand),

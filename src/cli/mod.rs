@@ -7,6 +7,7 @@ pub mod args;
 mod audit;
 mod config;
 mod daemon;
+mod doctor;
 mod error;
 pub mod exit;
 mod generate;
@@ -72,6 +73,7 @@ fn dispatch(command: Command, out: Out) -> Result<(), CliError> {
         Command::Mount(args) => mount::run(&MountPlan::from_args(args)?, out),
         Command::Umount(args) => umount::run(&args),
         Command::Info(args) => info::run(&args, out),
+        Command::Doctor => doctor::run(out),
         Command::Key(command) => key::run(command, out),
         Command::Iam(command) => iam::run(command, out),
         Command::Slot(command) => slot::run(command, out),

@@ -12,7 +12,7 @@ use super::sys::{Ring, Slot, slots};
 use crate::transport::device::{Device, Server, may_wait};
 use crate::transport::wire::abi::{InHeader, op};
 
-/// A read of at least so many bytes is handed over while others wait: decrypting it takes
+/// A read or write of at least so many bytes is handed over while others wait: its cipher takes
 /// longer than a wake-up.
 const LONG: u32 = 128 * 1024;
 
@@ -143,6 +143,7 @@ impl Queue {
     fn goes_away(&self, head: &InHeader, slot: &mut Slot) -> bool {
         match head.opcode {
             op::READ => self.ring.more() && slot.read_size() >= LONG,
+            op::WRITE => self.ring.more() && slot.payload_len() >= LONG,
             opcode if may_wait(opcode) => {
                 self.costs.high(opcode) || !self.server.calls.keys_respond()
             }

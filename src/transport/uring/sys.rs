@@ -114,6 +114,11 @@ impl Slot {
         }
     }
 
+    /// Bytes that came in the payload.
+    pub fn payload_len(&mut self) -> u32 {
+        self.parts().0.payload_sz
+    }
+
     /// The size field of a READ.
     pub fn read_size(&mut self) -> u32 {
         let (block, _) = self.parts();
@@ -127,7 +132,7 @@ pub struct Ring {
     ring: IoUring<Entry128, cqueue::Entry>,
     listening: bool,
     /// Kept until after the ring is closed.
-    _memory: Vec<Arc<Arena>>,
+    memory: Vec<Arc<Arena>>,
 }
 
 impl Ring {
@@ -139,7 +144,7 @@ impl Ring {
             .setup_defer_taskrun()
             .build(size.next_power_of_two())?;
         ring.submitter().register_files(&[device.as_raw_fd()])?;
-        Ok(Ring { ring, listening: false, _memory: Vec::new() })
+        Ok(Ring { ring, listening: false, memory: Vec::new() })
     }
 
     /// Whether this process may make one.
@@ -162,8 +167,8 @@ impl Ring {
         // SAFETY: `at` is in the header block's page, behind the block, aligned, and ours until
         // the command is submitted.
         unsafe { at.write(iovecs) };
-        if !self._memory.iter().any(|a| Arc::ptr_eq(a, &slot.arena)) {
-            self._memory.push(Arc::clone(&slot.arena));
+        if !self.memory.iter().any(|a| Arc::ptr_eq(a, &slot.arena)) {
+            self.memory.push(Arc::clone(&slot.arena));
         }
         let mut entry = command(REGISTER, 0, qid, slot.index);
         set_addr_and_len(&mut entry, at.addr(), 2);
@@ -191,7 +196,7 @@ impl Ring {
 
     fn push(&mut self, entry: &Entry128) -> io::Result<()> {
         // SAFETY: what the entry names stays valid until its completion: the header block and
-        // payload of a slot are in an arena that `_memory` keeps until the ring is closed.
+        // payload of a slot are in an arena that `memory` keeps until the ring is closed.
         while unsafe { self.ring.submission().push(entry) }.is_err() {
             self.ring.submit()?; // full
         }

@@ -29,7 +29,8 @@ BLOCK = 4096
 ENOKEY = 126
 
 # What a caller sees of a filesystem whose server has died.
-GONE = (errno.ENOTCONN, errno.ECONNABORTED, errno.EIO, errno.ENODEV, errno.ESHUTDOWN, errno.ECONNREFUSED)
+GONE = (errno.ENOTCONN, errno.ECONNABORTED, errno.EIO, errno.ENODEV, errno.ESHUTDOWN, errno.ECONNREFUSED,
+        errno.ECANCELED)  # the last from a ring
 
 
 class Tally:

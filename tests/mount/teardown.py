@@ -1,0 +1,268 @@
+#!/usr/bin/env python3
+"""Mounts that end while they are used, on each transport: unmounted, killed, aborted; and often.
+
+Whatever ends a mount, nobody may hang: programs that use it get an error, the server ends, the mount
+point can be used again and everything is there. A mount that serves on holds no more descriptors and
+memory than before. `--rounds` of 50 or more means 1,000 cycles of mounting over the ring instead of 20.
+"""
+
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+from mounted import GONE, KMSFS, Mount, Scratch, Tally, fault, is_mounted, rounds_argument  # noqa: E402
+from transports import ring_switched_on  # noqa: E402
+
+PATIENCE = 30  # seconds until something counts as hanging
+CONTROL = pathlib.Path("/sys/fs/fuse/connections")
+
+# A program that uses the mount in every way until it gets an error that the end of a mount explains.
+WORKER = """
+import os, random, sys
+top, number, gone = sys.argv[1], int(sys.argv[2]), set(map(int, sys.argv[3].split(",")))
+data, rng = os.urandom(1 << 20), random.Random(number)
+home = f"{top}/{number}"
+try:
+    os.makedirs(home, exist_ok=True)
+    while True:
+        name = f"{home}/{rng.randrange(20)}"
+        fd = os.open(name, os.O_RDWR | os.O_CREAT)
+        os.pwrite(fd, data[:rng.choice([10, 4096, 200_000, 1 << 20])], rng.randrange(1 << 20))
+        if rng.random() < 0.2:
+            os.fsync(fd)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.pread(fd, rng.choice([1, 4096, 1 << 20]), rng.randrange(1 << 20))
+        os.close(fd)
+        os.listdir(home)
+        os.rename(name, name + "x")
+        os.stat(name + "x")
+        if rng.random() < 0.5:
+            os.unlink(name + "x")
+        elif rng.random() < 0.5:
+            os.setxattr(name + "x", "user.a", data[:100])
+except OSError as error:
+    sys.exit(0 if error.errno in gone else f"errno {error.errno}: {error}")
+"""
+
+
+class Load:
+    """Four programs at work."""
+
+    def __init__(self, top):
+        gone = ",".join(str(e) for e in GONE)
+        self.programs = [
+            subprocess.Popen([sys.executable, "-c", WORKER, str(top), str(n), gone], cwd="/",
+                             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            for n in range(4)]
+
+    def ends(self):
+        """What is wrong with how they ended by themselves; '' if nothing."""
+        end, wrong = time.monotonic() + PATIENCE, []
+        for program in self.programs:
+            try:
+                _, said = program.communicate(timeout=max(0.1, end - time.monotonic()))
+                if program.returncode:
+                    wrong.append(said.strip().splitlines()[-1])
+            except subprocess.TimeoutExpired:
+                state = pathlib.Path(f"/proc/{program.pid}/stat").read_text().split()[2]
+                wrong.append(f"a program hangs, state {state}")
+                program.kill()
+        return "; ".join(wrong)
+
+    def stop(self):
+        for program in self.programs:
+            program.kill()
+        for program in self.programs:
+            program.communicate()
+
+
+def wait_for(what):
+    end = time.monotonic() + PATIENCE
+    while not what():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def ended(mount):
+    """Waits for the server's end; its exit code, or None."""
+    if not wait_for(lambda: mount.process.poll() is not None):
+        return None
+    code, mount.process = mount.process.returncode, None
+    return code
+
+
+def connection(path):
+    """The number of a mount's connection to the kernel: the minor number of its device."""
+    for line in open("/proc/self/mountinfo"):
+        fields = line.split()
+        if fields[4] == str(path):
+            return fields[2].split(":")[1]
+    raise RuntimeError(f"{path} is not mounted")
+
+
+def devices():
+    """The minor numbers of everything that is mounted."""
+    return {line.split()[2].split(":")[1] for line in open("/proc/self/mountinfo")}
+
+
+def usable(tally, name, mount):
+    """Mounts again and reads everything."""
+    mount.start()
+    def read():
+        for folder, _, names in os.walk(mount.path):
+            for n in names:
+                with open(os.path.join(folder, n), "rb") as file:
+                    file.read()
+        pathlib.Path(mount.path, "probe").write_bytes(b"after")
+    wrong = fault(read)
+    tally.check(f"{name}: mounted again, all can be read", wrong is None, f"errno {wrong}")
+
+
+def unmounted_under_load(tally, name, mount):
+    load = Load(mount.path)
+    time.sleep(1.5)
+    subprocess.run([KMSFS, "umount", "--lazy", str(mount.path)], check=True, timeout=PATIENCE)
+    time.sleep(0.5)
+    load.stop()
+    code = ended(mount)
+    tally.check(f"{name}: unmounted under load, the server ends well", code == 0, f"{code}: {mount.tail()}")
+    usable(tally, f"{name}: unmounted under load", mount)
+
+
+def killed_under_load(tally, name, mount):
+    load = Load(mount.path)
+    time.sleep(1.5)
+    mount.process.kill()
+    wrong = load.ends()
+    tally.check(f"{name}: killed under load, nobody hangs", not wrong, wrong)
+    mount.kill()
+    usable(tally, f"{name}: killed under load", mount)
+
+
+def aborted_under_load(tally, name, mount):
+    number = connection(mount.path)
+    load = Load(mount.path)
+    time.sleep(1.5)
+    (CONTROL / number / "abort").write_text("1")
+    wrong = load.ends()
+    tally.check(f"{name}: aborted under load, nobody hangs", not wrong, wrong)
+    code = ended(mount)
+    tally.check(f"{name}: aborted under load, the server ends", code is not None, mount.tail())
+    mount.kill()
+    usable(tally, f"{name}: aborted under load", mount)
+
+
+def status(pid, field):
+    for line in open(f"/proc/{pid}/status"):
+        if line.startswith(field + ":"):
+            return int(line.split()[1])
+    raise KeyError(field)
+
+
+def holds_nothing_back(tally, name, mount):
+    """Descriptors, threads and memory after three bursts are those after the first."""
+    pid = mount.process.pid
+    tally.check(f"{name}: idle, under 64 MiB", status(pid, "VmRSS") < 64 << 10, f"{status(pid, 'VmRSS')} KiB")
+
+    def burst():
+        load = Load(mount.path)
+        time.sleep(1)
+        load.stop()
+        subprocess.run(["rm", "-rf"] + [str(p) for p in pathlib.Path(mount.path).iterdir()], check=True)
+        # The kernel gives its references back when it drops what it remembers.
+        pathlib.Path("/proc/sys/vm/drop_caches").write_text("2")
+        time.sleep(0.3)
+
+    def descriptors():
+        return len(os.listdir(f"/proc/{pid}/fd"))
+
+    burst()
+    first, memory = descriptors(), status(pid, "VmRSS")
+    burst()
+    burst()
+    few = wait_for(lambda: descriptors() <= first + 4)
+    tally.check(f"{name}: no descriptor is lost", few, f"{first}, then {descriptors()}")
+    grown = status(pid, "VmRSS") - memory
+    tally.check(f"{name}: no memory is lost", grown < 24 << 10, f"{grown} KiB more")
+    tally.check(f"{name}: at work, under 200 MiB", status(pid, "VmHWM") < 200 << 10, f"{status(pid, 'VmHWM')} KiB")
+
+
+def cycles(tally, name, mount, scratch, count):
+    mount.stop()
+    options = f"keystore={mount.store},log={scratch.path}/cycles.log,{mount.options}"
+    slowest, done, used = 0, 0, set()
+    for number in range(count):
+        start = time.monotonic()
+        subprocess.run([KMSFS, "mount", str(mount.lower), str(mount.path), "-o", options],
+                       check=True, timeout=PATIENCE, stdin=subprocess.DEVNULL)
+        pathlib.Path(mount.path, "cycle").write_bytes(b"%d" % number)
+        used.add(connection(mount.path))
+        subprocess.run([KMSFS, "umount", str(mount.path)], check=True, timeout=PATIENCE)
+        done += not is_mounted(mount.path)
+        slowest = max(slowest, time.monotonic() - start)
+    tally.check(f"{name}: {count} times mounted and unmounted", done == count, f"{done}")
+    left = subprocess.run(["pgrep", "-cf", str(mount.lower)], capture_output=True, text=True).stdout.strip()
+    tally.check(f"{name}: no server is left", left == "0", left)
+    # Numbers are used again: one that another mount has now is not left over.
+    gone = wait_for(lambda: not (used & set(os.listdir(CONTROL))) - devices())
+    tally.check(f"{name}: no connection is left", gone, f"{sorted(used & set(os.listdir(CONTROL)))}")
+    print(f"{name}: slowest cycle {slowest:.2f} s")
+    mount.start()
+    same = pathlib.Path(mount.path, "cycle").read_bytes() == b"%d" % (count - 1)
+    tally.check(f"{name}: the last cycle's file is there", same)
+
+
+def one_transport(tally, given, transport):
+    with Scratch(f"teardown-{transport}") as scratch:
+        mount = Mount(scratch, scratch.dir("lower"), options=f"transport={transport}").start()
+        log = mount.log.read_text()
+        tally.check(f"{transport}: it is what the mount uses", f'transport="{transport}"' in log, mount.tail())
+        holds_nothing_back(tally, transport, mount)
+        kinds = [unmounted_under_load, killed_under_load, aborted_under_load]
+        for _ in range(max(1, given.rounds // 10)):
+            random.shuffle(kinds)
+            for kind in kinds:
+                kind(tally, transport, mount)
+        many = given.rounds >= 50 and transport == "uring"
+        cycles(tally, transport, mount, scratch, 1000 if many else 20)
+        mount.stop()
+
+
+def refused(tally, why):
+    """Without the ring it can be asked for, and is refused with the reason."""
+    with Scratch("teardown-none") as scratch:
+        options = f"keystore={scratch.dir('store')},transport=uring"
+        told = subprocess.run([KMSFS, "mount", str(scratch.dir("lower")), str(scratch.dir("mnt")), "-o", options],
+                              capture_output=True, text=True, timeout=PATIENCE)
+        tally.check(f"uring: refused where {why}", told.returncode == 11 and "io_uring" in told.stderr,
+                    f"{told.returncode}: {told.stderr}")
+
+
+def control_is_there():
+    """Mounts the filesystem of connections where nobody has; it stays."""
+    if not is_mounted(CONTROL):
+        subprocess.run(["mount", "-t", "fusectl", "fusectl", str(CONTROL)], check=True)
+
+
+def main():
+    given, tally = rounds_argument(__doc__), Tally()
+    random.seed(given.seed)
+    control_is_there()
+    with ring_switched_on() as there:
+        if there:
+            one_transport(tally, given, "uring")
+        else:
+            refused(tally, "the kernel has none")
+    one_transport(tally, given, "device")
+    one_transport(tally, given, "fuser")
+    return tally.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
