@@ -14,6 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// Most spare threads at a time. Further requests queue; the kernel bounds them.
 const MOST: usize = 32;
@@ -31,10 +32,12 @@ pub struct Spare {
     shared: Arc<Shared>,
 }
 
-#[derive(Default)]
 struct Shared {
     state: Mutex<State>,
     work: Condvar,
+    /// Where the threads may run. One that a pinned queue thread starts would inherit its pin,
+    /// and get nothing done until the queue is idle.
+    anywhere: Option<CpuSet>,
 }
 
 #[derive(Default)]
@@ -45,12 +48,17 @@ struct State {
 }
 
 impl Spare {
-    /// For a session with `queue_threads` threads that read requests.
+    /// For a session with `queue_threads` threads that read requests. To be called on a thread
+    /// that is not pinned.
     pub fn new(queue_threads: usize) -> Spare {
         Spare {
             inline_limit: queue_threads.saturating_sub(1),
             inline: AtomicUsize::new(0),
-            shared: Arc::default(),
+            shared: Arc::new(Shared {
+                state: Mutex::default(),
+                work: Condvar::new(),
+                anywhere: sched_getaffinity(None).ok(),
+            }),
         }
     }
 
@@ -109,6 +117,9 @@ impl Drop for Inline<'_> {
 
 impl Shared {
     fn work(&self) {
+        if let Some(anywhere) = &self.anywhere {
+            let _ = sched_setaffinity(None, anywhere); // refused: it stays where it is, slower
+        }
         let mut state = self.state.lock();
         loop {
             if let Some(job) = state.jobs.pop_front() {
@@ -141,6 +152,21 @@ mod tests {
         let (tx, rx) = channel();
         spare.run(move || tx.send(thread::current().id()).unwrap());
         assert_eq!(rx.recv().unwrap(), here);
+    }
+
+    #[test]
+    fn a_pinned_thread_does_not_pass_its_pin_on() {
+        let spare = Spare::new(1);
+        let before = sched_getaffinity(None).unwrap();
+        let mut one = CpuSet::new();
+        one.set((0..CpuSet::MAX_CPU).find(|&cpu| before.is_set(cpu)).unwrap());
+        let (tx, rx) = channel();
+        let queue = thread::spawn(move || {
+            sched_setaffinity(None, &one).unwrap();
+            spare.hand_over(move || tx.send(sched_getaffinity(None).unwrap()).unwrap());
+        });
+        assert_eq!(rx.recv().unwrap(), before);
+        queue.join().unwrap();
     }
 
     #[test]

@@ -6,6 +6,7 @@ point can be used again and everything is there. A mount that serves on holds no
 memory than before. `--rounds` of 50 or more means 1,000 cycles of mounting over the ring instead of 20.
 """
 
+import json
 import os
 import pathlib
 import random
@@ -15,7 +16,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from mounted import GONE, KMSFS, Mount, Scratch, Tally, fault, is_mounted, rounds_argument  # noqa: E402
-from transports import ring_switched_on  # noqa: E402
+from transports import ring_switched  # noqa: E402
 
 PATIENCE = 30  # seconds until something counts as hanging
 CONTROL = pathlib.Path("/sys/fs/fuse/connections")
@@ -234,14 +235,21 @@ def one_transport(tally, given, transport):
         mount.stop()
 
 
-def refused(tally, why):
-    """Without the ring it can be asked for, and is refused with the reason."""
+def without_the_ring(tally):
+    """Where it cannot be had it is refused with the reason, and a mount that may choose goes without."""
     with Scratch("teardown-none") as scratch:
         options = f"keystore={scratch.dir('store')},transport=uring"
         told = subprocess.run([KMSFS, "mount", str(scratch.dir("lower")), str(scratch.dir("mnt")), "-o", options],
                               capture_output=True, text=True, timeout=PATIENCE)
-        tally.check(f"uring: refused where {why}", told.returncode == 11 and "io_uring" in told.stderr,
+        tally.check("no ring: refused when it is asked for", told.returncode == 11 and "io_uring" in told.stderr,
                     f"{told.returncode}: {told.stderr}")
+        found = json.loads(subprocess.run([KMSFS, "doctor", "--json"], capture_output=True, check=True).stdout)
+        tally.check("no ring: the doctor says so", found["transport"] == "device", found)
+        mount = Mount(scratch, scratch.dir("lower"), options="transport=auto").start()
+        log = mount.log.read_text()
+        why = "io_uring" in log or "enable_uring" in log
+        tally.check("no ring: a mount goes without and says why", why and 'transport="device"' in log, mount.tail())
+        mount.stop()
 
 
 def control_is_there():
@@ -254,11 +262,13 @@ def main():
     given, tally = rounds_argument(__doc__), Tally()
     random.seed(given.seed)
     control_is_there()
-    with ring_switched_on() as there:
+    with ring_switched(False):
+        without_the_ring(tally)
+    with ring_switched(True) as there:
         if there:
+            found = json.loads(subprocess.run([KMSFS, "doctor", "--json"], capture_output=True, check=True).stdout)
+            tally.check("the doctor sees the ring", found["transport"] == "uring", found)
             one_transport(tally, given, "uring")
-        else:
-            refused(tally, "the kernel has none")
     one_transport(tally, given, "device")
     one_transport(tally, given, "fuser")
     return tally.finish()

@@ -113,10 +113,9 @@ impl Prepared {
             prepared.threads.push(thread);
         }
         drop(ready);
-        for one in made.iter().take(cpus) {
-            one?;
-        }
-        Ok(prepared)
+        let made: Vec<()> = made.iter().collect::<io::Result<_>>()?;
+        // One that ended without a word: the ring would never be ready.
+        if made.len() == cpus { Ok(prepared) } else { Err(io::Error::other("a queue panicked")) }
     }
 
     /// The kernel has agreed: entries are handed to it, and requests are served. Gives the

@@ -53,10 +53,13 @@ impl DirSink for Dirents<'_> {
         let Some(room) = self.room.get_mut(self.used..).and_then(|r| r.get_mut(..padded)) else {
             return false;
         };
-        let bytes = found.iter().chain(dirent.as_bytes()).chain(name);
-        for (to, from) in room.iter_mut().zip(bytes.chain(std::iter::repeat(&0))) {
-            *to = *from;
+        let mut room = room;
+        for part in [found, dirent.as_bytes(), name] {
+            let Some((to, rest)) = room.split_at_mut_checked(part.len()) else { return false };
+            to.copy_from_slice(part);
+            room = rest;
         }
+        room.fill(0); // up to the next record, nothing left over from another reply
         self.used += padded;
         true
     }
