@@ -5,10 +5,12 @@
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 
-use crate::kms::api::types::Origin;
-use crate::kms::custody::{Custody, CustodyError, NewMaterial};
+use crate::crypto;
+use crate::kms::api::types::{KeySpec, Origin};
+use crate::kms::custody::{Custody, CustodyError, NewMaterial, Task};
 use crate::kms::id::{KeyId, KeyVersion};
 use crate::kms::kdf::{self, Label};
+use crate::kms::material;
 use crate::secret::Secret;
 
 /// First byte of everything sealed here.
@@ -36,12 +38,45 @@ impl Custody for Software {
         Origin::AwsKms
     }
 
-    fn create(&self, key: KeyId, version: KeyVersion) -> Result<NewMaterial, CustodyError> {
-        let material = Secret::<[u8; 32]>::random();
-        let sealed = seal(&self.material, &binding(key, version), material.expose())?;
-        let id =
-            *kdf::derive(material.expose(), Label::MaterialId, &binding(key, version)).expose();
-        Ok(NewMaterial { sealed, id })
+    fn create(
+        &self,
+        key: KeyId,
+        version: KeyVersion,
+        spec: KeySpec,
+    ) -> Result<NewMaterial, CustodyError> {
+        self.import(key, version, spec, &material::generate(spec)?)
+    }
+
+    fn import(
+        &self,
+        key: KeyId,
+        version: KeyVersion,
+        spec: KeySpec,
+        material: &Secret<Vec<u8>>,
+    ) -> Result<NewMaterial, CustodyError> {
+        let public = material::public_key(spec, material.expose())?;
+        let binding = binding(key, version);
+        let sealed = seal(&self.material, &binding, material.expose())?;
+        let id = match <&[u8; 32]>::try_from(material.expose()) {
+            Ok(bytes) => kdf::derive(bytes, Label::MaterialId, &binding),
+            Err(_) => {
+                let short = Secret::new(crypto::mac(&self.secrets, &[material.expose()]));
+                kdf::derive(short.expose(), Label::MaterialId, &binding)
+            }
+        };
+        Ok(NewMaterial { sealed, id: *id.expose(), public })
+    }
+
+    fn perform(
+        &self,
+        key: KeyId,
+        version: KeyVersion,
+        spec: KeySpec,
+        sealed: &[u8],
+        task: Task<'_>,
+    ) -> Result<Secret<Vec<u8>>, CustodyError> {
+        let material = open(&self.material, &binding(key, version), sealed)?;
+        material::perform(spec, material.expose(), task)
     }
 
     fn one_time_key(
@@ -132,7 +167,7 @@ mod tests {
     fn material_opens_only_as_the_version_it_was_made_for() {
         let custody = Software::new(&Secret::new([1; 32]));
         let (key, other) = (KeyId::random(), KeyId::random());
-        let made = custody.create(key, KeyVersion(1)).unwrap();
+        let made = custody.create(key, KeyVersion(1), KeySpec::SymmetricDefault).unwrap();
         let nonce = [3; 16];
         let use_it =
             |key, version, sealed: &[u8]| custody.one_time_key(key, version, sealed, &nonce);

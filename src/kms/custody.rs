@@ -4,7 +4,7 @@
 //! material itself never comes out of an implementation: a software one keeps it sealed under a
 //! root key, an HSM keeps it inside.
 
-use super::api::types::Origin;
+use super::api::types::{EncryptionAlgorithm, KeySpec, MacAlgorithm, Origin, SigningAlgorithm};
 use super::id::{KeyId, KeyVersion};
 use crate::secret::Secret;
 
@@ -13,8 +13,44 @@ use crate::secret::Secret;
 pub struct NewMaterial {
     /// What the store keeps: the sealed material, or an HSM's handle for it.
     pub sealed: Vec<u8>,
-    /// Names the material towards callers; tells nothing about it.
+    /// Names the material towards callers; tells nothing about it. The same material under the
+    /// same key and version has the same name.
     pub id: [u8; 32],
+    /// The public key, SubjectPublicKeyInfo in DER; nothing for keys that have none.
+    pub public: Vec<u8>,
+}
+
+/// What is to be done with material other than deriving a key from it.
+#[derive(Clone, Copy, Debug)]
+pub enum Task<'a> {
+    /// Sign. Gives the signature.
+    Sign {
+        /// How.
+        algorithm: SigningAlgorithm,
+        /// Whether `message` is a digest already.
+        digest: bool,
+        /// What.
+        message: &'a [u8],
+    },
+    /// Make a MAC. Gives the MAC.
+    Mac {
+        /// How.
+        algorithm: MacAlgorithm,
+        /// Of what.
+        message: &'a [u8],
+    },
+    /// Open an RSA ciphertext. Gives the plaintext.
+    Decrypt {
+        /// How.
+        algorithm: EncryptionAlgorithm,
+        /// What.
+        ciphertext: &'a [u8],
+    },
+    /// Agree on a secret. Gives the x coordinate of the shared point.
+    Agree {
+        /// The other side's SubjectPublicKeyInfo, DER.
+        peer: &'a [u8],
+    },
 }
 
 /// Why material cannot be used.
@@ -23,6 +59,10 @@ pub enum CustodyError {
     /// It does not authenticate: damaged, or of another key or version, or under another root.
     #[error("sealed key material does not authenticate")]
     BadMaterial,
+    /// What it was to be used on does not fit: a ciphertext that does not open, a point of
+    /// another curve, material of another form.
+    #[error("the input does not fit the key")]
+    BadInput,
     /// The device is away.
     #[error("the key store is not reachable")]
     Unavailable,
@@ -34,7 +74,32 @@ pub trait Custody: Send + Sync + 'static {
     fn origin(&self) -> Origin;
 
     /// Makes the material of a version. Nothing is kept until the caller has stored the result.
-    fn create(&self, key: KeyId, version: KeyVersion) -> Result<NewMaterial, CustodyError>;
+    fn create(
+        &self,
+        key: KeyId,
+        version: KeyVersion,
+        spec: KeySpec,
+    ) -> Result<NewMaterial, CustodyError>;
+
+    /// Takes material that was made elsewhere: raw bytes of symmetric and HMAC keys, PKCS #8 in
+    /// DER of the others. Nothing is kept until the caller has stored the result.
+    fn import(
+        &self,
+        key: KeyId,
+        version: KeyVersion,
+        spec: KeySpec,
+        material: &Secret<Vec<u8>>,
+    ) -> Result<NewMaterial, CustodyError>;
+
+    /// Does `task` with the material of a version.
+    fn perform(
+        &self,
+        key: KeyId,
+        version: KeyVersion,
+        spec: KeySpec,
+        sealed: &[u8],
+        task: Task<'_>,
+    ) -> Result<Secret<Vec<u8>>, CustodyError>;
 
     /// The key of the one ciphertext whose nonce this is.
     fn one_time_key(

@@ -84,6 +84,11 @@ impl KeyId {
         KeyId { multi_region: false, bytes: *uuid::Uuid::new_v4().as_bytes() }
     }
 
+    /// A fresh one of either form.
+    pub fn fresh(multi_region: bool) -> KeyId {
+        KeyId { multi_region, ..KeyId::random() }
+    }
+
     /// From its parts, as a ciphertext blob holds them.
     pub fn from_parts(multi_region: bool, bytes: [u8; 16]) -> KeyId {
         KeyId { multi_region, bytes }

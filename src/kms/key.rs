@@ -1,9 +1,13 @@
 //! A CMK as the service works with it: its records, its compiled policy, and what its state
 //! allows.
 
-use super::api::KeyMetadata;
-use super::api::types::{EncryptionAlgorithm, KeySpec, KeyState, KeyUsage, Timestamp};
+use super::api::types::{
+    EncapsulationAlgorithm, EncryptionAlgorithm, ExpirationModel, KeyAgreementAlgorithm, KeySpec,
+    KeyState, KeyUsage, MacAlgorithm, Origin, SigningAlgorithm, Timestamp,
+};
+use super::api::{KeyMetadata, MultiRegionConfiguration, MultiRegionKey};
 use super::error::{KmsError, StateFault};
+use super::grant::GrantRecord;
 use super::hex;
 use super::id::{KeyId, KeyVersion, Region, key_arn};
 use super::policy::Policy;
@@ -23,6 +27,8 @@ pub struct Key {
     pub versions: Vec<VersionRecord>,
     /// Its names, ordered.
     pub aliases: Vec<String>,
+    /// The grants on it.
+    pub grants: Vec<GrantRecord>,
 }
 
 /// Kinds of operations by what key states they accept; the columns of AWS's table of key states.
@@ -34,6 +40,10 @@ pub enum Gate {
     Toggle,
     /// Changes that a key about to be deleted does not take: description, aliases, tags.
     Annotate,
+    /// CreateGrant.
+    Grant,
+    /// Bringing in material.
+    Import,
     /// ScheduleKeyDeletion.
     Schedule,
     /// CancelKeyDeletion.
@@ -52,7 +62,7 @@ impl Key {
         aliases: Vec<String>,
     ) -> Key {
         let arn = key_arn(region, &record.account, record.id);
-        Key { record, arn, policy, versions, aliases }
+        Key { record, arn, policy, versions, aliases, grants: Vec::new() }
     }
 
     /// Its id.
@@ -72,13 +82,17 @@ impl Key {
             (Gate::Any, _)
             | (Gate::Cancel, KeyState::PendingDeletion)
             | (Gate::Use, KeyState::Enabled | KeyState::Updating)
+            | (Gate::Grant, KeyState::Enabled | KeyState::Unavailable)
+            | (Gate::Import, KeyState::Enabled | KeyState::Disabled | KeyState::PendingImport)
             | (
                 Gate::Toggle | Gate::Annotate | Gate::Schedule,
                 KeyState::Enabled | KeyState::Disabled | KeyState::Unavailable,
             )
             | (Gate::Annotate | Gate::Schedule, KeyState::PendingImport) => Ok(()),
             (Gate::Cancel, _) => fault(StateFault::NotPendingDeletion),
-            (Gate::Use, KeyState::Disabled) => Err(KmsError::Disabled { arn: self.arn.clone() }),
+            (Gate::Use | Gate::Grant, KeyState::Disabled) => {
+                Err(KmsError::Disabled { arn: self.arn.clone() })
+            }
             (_, KeyState::PendingDeletion | KeyState::PendingReplicaDeletion) => {
                 fault(StateFault::PendingDeletion)
             }
@@ -88,34 +102,55 @@ impl Key {
         }
     }
 
+    /// The version that new ciphertexts and signatures use.
+    pub fn current(&self) -> Option<&VersionRecord> {
+        self.version(self.record.current)
+    }
+
+    /// Whether the key is for `usage`.
+    pub fn is_for(&self, operation: &str, usage: KeyUsage) -> Result<(), KmsError> {
+        if self.record.usage == usage {
+            return Ok(());
+        }
+        Err(KmsError::InvalidKeyUsage {
+            arn: self.arn.clone(),
+            usage: self.record.usage.to_string(),
+            operation: operation.to_owned(),
+        })
+    }
+
+    /// Whether an algorithm is among those of the key.
+    pub fn offers<T: PartialEq + std::fmt::Display>(
+        &self,
+        algorithms: &[T],
+        wanted: &T,
+    ) -> Result<(), KmsError> {
+        if algorithms.contains(wanted) {
+            return Ok(());
+        }
+        let (algorithm, spec) = (wanted.to_string(), self.record.spec);
+        Err(KmsError::IncompatibleAlgorithm { algorithm, spec })
+    }
+
     /// Whether the key is for encrypting and can use that algorithm.
     pub fn encrypts(
         &self,
         operation: &str,
         algorithm: Option<EncryptionAlgorithm>,
     ) -> Result<EncryptionAlgorithm, KmsError> {
-        if self.record.usage != KeyUsage::EncryptDecrypt {
-            return Err(KmsError::InvalidKeyUsage {
-                arn: self.arn.clone(),
-                usage: self.record.usage.to_string(),
-                operation: operation.to_owned(),
-            });
-        }
+        self.is_for(operation, KeyUsage::EncryptDecrypt)?;
         let algorithm = algorithm.unwrap_or(EncryptionAlgorithm::SymmetricDefault);
-        if algorithm != EncryptionAlgorithm::SymmetricDefault
-            || self.record.spec != KeySpec::SymmetricDefault
-        {
-            let (algorithm, spec) = (algorithm.to_string(), self.record.spec);
-            return Err(KmsError::IncompatibleAlgorithm { algorithm, spec });
-        }
+        self.offers(encryption_algorithms(self.record.spec), &algorithm)?;
         Ok(algorithm)
     }
 
     /// What DescribeKey shows.
     pub fn metadata(&self) -> KeyMetadata {
         let record = &self.record;
-        let encrypts =
-            record.usage == KeyUsage::EncryptDecrypt && record.spec == KeySpec::SymmetricDefault;
+        let (spec, usage) = (record.spec, record.usage);
+        let external = record.origin == Origin::External;
+        let present = external && self.current().is_some_and(|v| !v.sealed.is_empty());
+        let valid_to = record.more.expiry.filter(|_| present);
         KeyMetadata {
             aws_account_id: record.account.to_string(),
             key_id: record.id.to_string(),
@@ -126,15 +161,108 @@ impl Key {
             key_usage: record.usage,
             key_state: record.state,
             deletion_date: record.deletion.map(|at| Timestamp(Millis(at))),
+            valid_to: valid_to.map(|at| Timestamp(Millis(at))),
             origin: record.origin,
+            expiration_model: present.then_some(match valid_to {
+                Some(_) => ExpirationModel::Expires,
+                None => ExpirationModel::DoesNotExpire,
+            }),
             key_manager: record.manager,
             customer_master_key_spec: record.spec,
             key_spec: record.spec,
-            encryption_algorithms: encrypts.then(|| vec![EncryptionAlgorithm::SymmetricDefault]),
+            encryption_algorithms: (usage == KeyUsage::EncryptDecrypt)
+                .then(|| encryption_algorithms(spec).to_vec()),
+            signing_algorithms: (usage == KeyUsage::SignVerify)
+                .then(|| signing_algorithms(spec).to_vec()),
+            key_agreement_algorithms: (usage == KeyUsage::KeyAgreement)
+                .then(|| vec![KeyAgreementAlgorithm::Ecdh]),
+            encapsulation_algorithms: (usage == KeyUsage::EncapsulateDecapsulate)
+                .then(|| vec![EncapsulationAlgorithm::MlKem]),
+            mac_algorithms: (usage == KeyUsage::GenerateVerifyMac)
+                .then(|| mac_algorithms(spec).to_vec()),
             multi_region: record.id.multi_region(),
-            current_key_material_id: self
-                .version(record.current)
+            multi_region_configuration: record.id.multi_region().then(|| {
+                let region = self.arn.split(':').nth(3).unwrap_or_default().to_owned();
+                MultiRegionConfiguration {
+                    multi_region_key_type: "PRIMARY".to_owned(),
+                    primary_key: MultiRegionKey { arn: self.arn.clone(), region },
+                    replica_keys: Vec::new(),
+                }
+            }),
+            current_key_material_id: (spec == KeySpec::SymmetricDefault)
+                .then(|| self.current().filter(|v| !v.sealed.is_empty() || external))
+                .flatten()
                 .map(|v| hex::encode(&v.material_id)),
+        }
+    }
+}
+
+/// What keys of a spec can encrypt with.
+pub fn encryption_algorithms(spec: KeySpec) -> &'static [EncryptionAlgorithm] {
+    match spec {
+        KeySpec::SymmetricDefault => &[EncryptionAlgorithm::SymmetricDefault],
+        KeySpec::Rsa2048 | KeySpec::Rsa3072 | KeySpec::Rsa4096 => {
+            &[EncryptionAlgorithm::RsaesOaepSha1, EncryptionAlgorithm::RsaesOaepSha256]
+        }
+        _ => &[],
+    }
+}
+
+/// What keys of a spec can sign with.
+pub fn signing_algorithms(spec: KeySpec) -> &'static [SigningAlgorithm] {
+    match spec {
+        KeySpec::Rsa2048 | KeySpec::Rsa3072 | KeySpec::Rsa4096 => &[
+            SigningAlgorithm::RsassaPkcs1Sha256,
+            SigningAlgorithm::RsassaPkcs1Sha384,
+            SigningAlgorithm::RsassaPkcs1Sha512,
+            SigningAlgorithm::RsassaPssSha256,
+            SigningAlgorithm::RsassaPssSha384,
+            SigningAlgorithm::RsassaPssSha512,
+        ],
+        KeySpec::EccNistP256 | KeySpec::EccSecgP256k1 => &[SigningAlgorithm::EcdsaSha256],
+        KeySpec::EccNistP384 => &[SigningAlgorithm::EcdsaSha384],
+        KeySpec::EccNistP521 => &[SigningAlgorithm::EcdsaSha512],
+        KeySpec::EccNistEdwards25519 => {
+            &[SigningAlgorithm::Ed25519Sha512, SigningAlgorithm::Ed25519PhSha512]
+        }
+        KeySpec::MlDsa44 | KeySpec::MlDsa65 | KeySpec::MlDsa87 => {
+            &[SigningAlgorithm::MlDsaShake256]
+        }
+        _ => &[],
+    }
+}
+
+/// What keys of a spec can make MACs with.
+pub fn mac_algorithms(spec: KeySpec) -> &'static [MacAlgorithm] {
+    match spec {
+        KeySpec::Hmac224 => &[MacAlgorithm::HmacSha224],
+        KeySpec::Hmac256 => &[MacAlgorithm::HmacSha256],
+        KeySpec::Hmac384 => &[MacAlgorithm::HmacSha384],
+        KeySpec::Hmac512 => &[MacAlgorithm::HmacSha512],
+        _ => &[],
+    }
+}
+
+/// What keys of a spec can be for.
+pub fn usages(spec: KeySpec) -> &'static [KeyUsage] {
+    match spec {
+        KeySpec::SymmetricDefault => &[KeyUsage::EncryptDecrypt],
+        KeySpec::Rsa2048 | KeySpec::Rsa3072 | KeySpec::Rsa4096 => {
+            &[KeyUsage::EncryptDecrypt, KeyUsage::SignVerify]
+        }
+        KeySpec::EccNistP256 | KeySpec::EccNistP384 | KeySpec::EccNistP521 => {
+            &[KeyUsage::SignVerify, KeyUsage::KeyAgreement]
+        }
+        KeySpec::EccSecgP256k1
+        | KeySpec::EccNistEdwards25519
+        | KeySpec::MlDsa44
+        | KeySpec::MlDsa65
+        | KeySpec::MlDsa87 => &[KeyUsage::SignVerify],
+        KeySpec::Hmac224 | KeySpec::Hmac256 | KeySpec::Hmac384 | KeySpec::Hmac512 => {
+            &[KeyUsage::GenerateVerifyMac]
+        }
+        KeySpec::MlKem512 | KeySpec::MlKem768 | KeySpec::MlKem1024 => {
+            &[KeyUsage::EncapsulateDecapsulate]
         }
     }
 }
@@ -160,6 +288,7 @@ mod tests {
             policy: String::new(),
             tags: Vec::new(),
             current: KeyVersion::FIRST,
+            more: Default::default(),
         };
         let policy = key_policy(
             r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}}"#,
@@ -185,6 +314,8 @@ mod tests {
             (Gate::Annotate, ["ok", "ok", "Q", "ok", "ok"]),
             (Gate::Schedule, ["ok", "ok", "Q", "ok", "ok"]),
             (Gate::Cancel, ["N", "N", "ok", "N", "N"]),
+            (Gate::Grant, ["ok", "D", "Q", "I", "ok"]),
+            (Gate::Import, ["ok", "ok", "Q", "ok", "U"]),
             (Gate::Any, ["ok", "ok", "ok", "ok", "ok"]),
         ] {
             for (state, cell) in states.into_iter().zip(row) {
@@ -196,7 +327,7 @@ mod tests {
                         StateFault::PendingImport => "I",
                         StateFault::NotPendingDeletion => "N",
                         StateFault::Unavailable => "U",
-                        StateFault::Changing => "changing",
+                        _ => "changing",
                     },
                     Err(_) => "other",
                 };

@@ -20,6 +20,8 @@ pub mod hex;
 pub mod id;
 pub mod kdf;
 pub mod key;
+pub mod material;
 pub mod policy;
+pub mod public_key;
 pub mod service;
 pub mod store;

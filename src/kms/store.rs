@@ -6,7 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::api::types::{KeyManager, KeySpec, KeyState, KeyUsage, Origin};
+use super::api::types::{KeyManager, KeySpec, KeyState, KeyUsage, Origin, RotationType};
+use super::grant::GrantRecord;
 use super::id::{AccountId, KeyId, KeyVersion};
 use crate::clock::Millis;
 
@@ -39,6 +40,37 @@ pub struct KeyRecord {
     pub tags: Vec<(String, String)>,
     /// The version that new ciphertexts use.
     pub current: KeyVersion,
+    /// What was added to the record later.
+    pub more: KeyMore,
+}
+
+/// What was added to [`KeyRecord`] later. A record of before has the default of it, and members
+/// are only ever added at the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyMore {
+    /// Rotation of the key by itself.
+    pub rotation: Option<RotationPlan>,
+    /// When the first of the imported versions ends: milliseconds since 1970.
+    pub expiry: Option<i64>,
+}
+
+/// Rotation of a key by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RotationPlan {
+    /// Days between rotations.
+    pub days: u32,
+    /// When the next one is: milliseconds since 1970.
+    pub next: i64,
+}
+
+impl KeyRecord {
+    /// When something is to be done about the key without anybody asking: milliseconds since
+    /// 1970.
+    pub fn due(&self) -> Option<i64> {
+        let enabled = self.state == KeyState::Enabled;
+        let rotation = self.more.rotation.filter(|_| enabled).map(|plan| plan.next);
+        [self.deletion, rotation, self.more.expiry].into_iter().flatten().min()
+    }
 }
 
 /// One version of a CMK's material.
@@ -52,8 +84,33 @@ pub struct VersionRecord {
     pub created: i64,
     /// Names the material towards callers.
     pub material_id: [u8; 32],
-    /// What custody needs to use it.
+    /// What custody needs to use it. Nothing when imported material expired or was removed.
     pub sealed: Vec<u8>,
+    /// What was added to the record later.
+    pub more: VersionMore,
+}
+
+/// What was added to [`VersionRecord`] later. A record of before has the default of it, and
+/// members are only ever added at the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionMore {
+    /// The public key, SubjectPublicKeyInfo in DER; of asymmetric keys only.
+    pub public: Vec<u8>,
+    /// How it was imported, if it was.
+    pub import: Option<Imported>,
+    /// When and why it became current; the first version has none.
+    pub rotation: Option<(i64, RotationType)>,
+    /// It waits for a rotation.
+    pub pending: bool,
+}
+
+/// What an importer said of material.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// When it ends: milliseconds since 1970.
+    pub valid_to: Option<i64>,
+    /// In his words.
+    pub description: Option<String>,
 }
 
 /// A name of a CMK.
@@ -104,7 +161,7 @@ pub struct AccessKeyRecord {
 pub enum Change {
     /// Makes or replaces a key.
     PutKey(KeyRecord),
-    /// Removes a key with its versions and aliases, for good.
+    /// Removes a key with its versions, aliases and grants, for good.
     DeleteKey(KeyId),
     /// Makes or replaces a version.
     PutVersion(VersionRecord),
@@ -112,6 +169,10 @@ pub enum Change {
     PutAlias(AliasRecord),
     /// Removes an alias.
     DeleteAlias(AccountId, String),
+    /// Makes or replaces a grant.
+    PutGrant(GrantRecord),
+    /// Removes a grant.
+    DeleteGrant(String),
     /// Makes or replaces a user.
     PutUser(UserRecord),
     /// Removes a user with its access keys.
@@ -151,7 +212,7 @@ pub trait Store: Send + Sync + 'static {
     /// How many keys an account has.
     fn key_count(&self, account: &AccountId) -> Result<u64, StoreError>;
 
-    /// The keys whose deletion date is not after `now`.
+    /// The keys that something is to be done about now; see [`KeyRecord::due`].
     fn keys_due(&self, now: Millis) -> Result<Vec<KeyId>, StoreError>;
 
     /// All versions of a key, ordered by number.
@@ -169,6 +230,21 @@ pub trait Store: Send + Sync + 'static {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<AliasRecord>, StoreError>;
+
+    /// The grant of that id.
+    fn grant(&self, id: &str) -> Result<Option<GrantRecord>, StoreError>;
+
+    /// The grants on a key, ordered by id.
+    fn grants(&self, key: KeyId) -> Result<Vec<GrantRecord>, StoreError>;
+
+    /// Up to `limit` grants that name this retiring principal, ordered by id, from the first one
+    /// after `after`.
+    fn grants_retired_by(
+        &self,
+        principal: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<GrantRecord>, StoreError>;
 
     /// The user of that name.
     fn user(&self, account: &AccountId, name: &str) -> Result<Option<UserRecord>, StoreError>;

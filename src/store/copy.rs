@@ -17,7 +17,7 @@ use crate::secret::Secret;
 /// "kmsf"
 const APPLICATION: i32 = 0x6b6d_7366;
 /// Of the tables below.
-const SCHEMA: i32 = 1;
+const SCHEMA: i32 = 2;
 const FILE: &str = "kms.db";
 const TABLES: &str = "
     CREATE TABLE meta (name TEXT PRIMARY KEY, row BLOB NOT NULL) WITHOUT ROWID;
@@ -38,6 +38,13 @@ const TABLES: &str = "
         row BLOB NOT NULL) WITHOUT ROWID;
     CREATE INDEX access_keys_of_user ON access_keys (account, user);
     INSERT INTO generation VALUES (1, 1);
+";
+/// What schema 2 has more than schema 1.
+const TABLES_2: &str = "
+    CREATE TABLE grants (id TEXT PRIMARY KEY, key TEXT NOT NULL, retiring TEXT,
+        row BLOB NOT NULL) WITHOUT ROWID;
+    CREATE INDEX grants_of_key ON grants (key);
+    CREATE INDEX grants_retired_by ON grants (retiring, id) WHERE retiring IS NOT NULL;
 ";
 
 /// Why a copy cannot be used.
@@ -94,7 +101,7 @@ impl Copy {
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path(dir))?;
         let db = connect(dir)?;
         db.execute_batch(&format!(
-            "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION};
+            "BEGIN IMMEDIATE; {TABLES} {TABLES_2} PRAGMA application_id = {APPLICATION};
              PRAGMA user_version = {SCHEMA}; COMMIT;"
         ))?;
         sync_dir(dir)?;
@@ -123,6 +130,11 @@ impl Copy {
         let check: String = db.query_row("PRAGMA quick_check(1)", [], |r| r.get(0))?;
         if check != "ok" {
             return Err(CopyError::Damaged(check));
+        }
+        if schema < SCHEMA {
+            db.execute_batch(&format!(
+                "BEGIN IMMEDIATE; {TABLES_2} PRAGMA user_version = {SCHEMA}; COMMIT;"
+            ))?;
         }
         let number: i64 = db.query_row("SELECT number FROM generation", [], |r| r.get(0))?;
         let generation = u64::try_from(number).map_err(|_| CopyError::Foreign)?;
@@ -219,6 +231,7 @@ impl Copy {
             ("keys", "CAST(id AS BLOB)"),
             ("versions", "CAST(key || '/' || version AS BLOB)"),
             ("aliases", "CAST(account || '/' || name AS BLOB)"),
+            ("grants", "CAST(id AS BLOB)"),
             ("users", "CAST(account || '/' || name AS BLOB)"),
             ("access_keys", "CAST(id AS BLOB)"),
         ] {
@@ -298,6 +311,7 @@ fn apply(
         let id = id.to_string();
         tx.execute("DELETE FROM versions WHERE key = ?1", [&id])?;
         tx.execute("DELETE FROM aliases WHERE key = ?1", [&id])?;
+        tx.execute("DELETE FROM grants WHERE key = ?1", [&id])?;
         tx.execute("DELETE FROM keys WHERE id = ?1", [&id])
     };
     let delete_user = |account: &AccountId, name: &str| {
@@ -309,7 +323,7 @@ fn apply(
         Change::PutKey(r) => {
             let id = r.id.to_string();
             let row = rows::encode(key, "keys", id.as_bytes(), r)?;
-            let values = params![id, r.account.as_str(), r.deletion, row];
+            let values = params![id, r.account.as_str(), r.due(), row];
             tx.execute("INSERT OR REPLACE INTO keys VALUES (?1, ?2, ?3, ?4)", values)
         }
         Change::DeleteKey(id) => delete_key(id),
@@ -328,6 +342,12 @@ fn apply(
             let place = [account.as_str(), name.as_str()];
             tx.execute("DELETE FROM aliases WHERE account = ?1 AND name = ?2", place)
         }
+        Change::PutGrant(r) => {
+            let row = rows::encode(key, "grants", r.id.as_bytes(), r)?;
+            let values = params![r.id, r.key.to_string(), r.retiring, row];
+            tx.execute("INSERT OR REPLACE INTO grants VALUES (?1, ?2, ?3, ?4)", values)
+        }
+        Change::DeleteGrant(id) => tx.execute("DELETE FROM grants WHERE id = ?1", [id]),
         Change::PutUser(r) => {
             let row = rows::encode(key, "users", &pair(r.account.as_str(), &r.name), r)?;
             let values = params![r.account.as_str(), r.name, row];

@@ -14,6 +14,7 @@ use super::lock::StoreLock;
 use super::rows;
 use crate::clock::Millis;
 use crate::custody::unlock::{Slot, UnlockError};
+use crate::kms::grant::GrantRecord;
 use crate::kms::id::{AccountId, KeyId};
 use crate::kms::store::{
     AccessKeyRecord, AliasRecord, Change, KeyRecord, Store, StoreError, UserRecord, VersionRecord,
@@ -285,7 +286,7 @@ impl Store for Embedded {
             .rows("SELECT id, row FROM keys WHERE due IS NOT NULL AND due <= ?1", [now.0])?;
         let records: Vec<KeyRecord> = self.read_all("keys", |id| id.as_bytes().to_vec(), rows)?;
         // The column only finds them; what the authenticated record says counts.
-        let due = |r: &KeyRecord| r.deletion.is_some_and(|at| at <= now.0);
+        let due = |r: &KeyRecord| r.due().is_some_and(|at| at <= now.0);
         Ok(records.into_iter().filter(due).map(|r| r.id).collect())
     }
 
@@ -321,6 +322,34 @@ impl Store for Embedded {
             rusqlite::params![account.as_str(), after.unwrap_or(""), key, limit],
         )?;
         self.read_all("aliases", |name| pair(account.as_str(), name), rows)
+    }
+
+    fn grant(&self, id: &str) -> Result<Option<GrantRecord>, StoreError> {
+        let row = self.copies.lock().lead.row("SELECT row FROM grants WHERE id = ?1", [id]);
+        self.read("grants", id.as_bytes(), row)
+    }
+
+    fn grants(&self, key: KeyId) -> Result<Vec<GrantRecord>, StoreError> {
+        let rows = self
+            .copies
+            .lock()
+            .lead
+            .rows("SELECT id, row FROM grants WHERE key = ?1 ORDER BY id", [key.to_string()])?;
+        self.read_all("grants", |id| id.as_bytes().to_vec(), rows)
+    }
+
+    fn grants_retired_by(
+        &self,
+        principal: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<GrantRecord>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = self.copies.lock().lead.rows(
+            "SELECT id, row FROM grants WHERE retiring = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+            rusqlite::params![principal, after.unwrap_or(""), limit],
+        )?;
+        self.read_all("grants", |id| id.as_bytes().to_vec(), rows)
     }
 
     fn user(&self, account: &AccountId, name: &str) -> Result<Option<UserRecord>, StoreError> {

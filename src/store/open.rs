@@ -349,7 +349,7 @@ fn keep_house(
         loop {
             match service.upgrade() {
                 Some(service) => {
-                    if let Err(error) = service.delete_due() {
+                    if let Err(error) = service.run_due() {
                         tracing::error!(%error, "keys whose waiting time is over remain");
                     }
                 }

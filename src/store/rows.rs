@@ -9,11 +9,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::crypto;
-use crate::kms::store::StoreError;
+use crate::kms::store::{KeyMore, StoreError, VersionMore};
 use crate::secret::Secret;
 
-/// First byte of every row; another encoding of records gets another number.
-const FORMAT: u8 = 1;
+/// First byte of every row; another encoding of records gets another number. Rows of format 1
+/// hold keys and versions without their last member.
+const FORMAT: u8 = 2;
+const FIRST: u8 = 1;
 const TAG: usize = 32;
 
 /// Encodes a record for `table` under `name`.
@@ -42,6 +44,13 @@ pub fn decode<T: DeserializeOwned>(
     row: &[u8],
 ) -> Result<T, StoreError> {
     let body = check(key, table, name, row)?;
+    let whole;
+    let body = if row.first() == Some(&FIRST) {
+        whole = [body, &missing(table)].concat();
+        whole.as_slice()
+    } else {
+        body
+    };
     match bincode::serde::decode_from_slice(body, config()) {
         Ok((record, used)) if used == body.len() => Ok(record),
         _ => {
@@ -67,9 +76,20 @@ pub fn check<'r>(
         return Err(damaged());
     }
     match signed.split_first() {
-        Some((&FORMAT, body)) => Ok(body),
+        Some((&(FORMAT | FIRST), body)) => Ok(body),
         _ => Err(damaged()),
     }
+}
+
+/// The default of the member that records of a table did not have in format 1.
+fn missing(table: &str) -> Vec<u8> {
+    let encoded = match table {
+        "keys" => bincode::serde::encode_to_vec(KeyMore::default(), config()),
+        "versions" => bincode::serde::encode_to_vec(VersionMore::default(), config()),
+        _ => return Vec::new(),
+    };
+    // Encoding these to memory cannot fail; nothing at all would not decode.
+    encoded.unwrap_or_default()
 }
 
 fn config() -> impl bincode::config::Config {

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::types::{
-    EncryptionAlgorithm, KeyManager, KeySpec, KeyState, KeyUsage, Origin, Timestamp,
+    EncapsulationAlgorithm, EncryptionAlgorithm, ExpirationModel, KeyAgreementAlgorithm,
+    KeyManager, KeySpec, KeyState, KeyUsage, MacAlgorithm, Origin, SigningAlgorithm, Timestamp,
 };
-use super::validate::{Validate, key_id, limit, marker, policy_text, range, text_len};
+use super::validate::{Validate, key_id, limit, marker, policy_text, range, tag_lengths, text_len};
 use crate::kms::error::{KmsError, Violation};
 
 /// Asks for an action whose only member is the key.
@@ -89,10 +90,7 @@ impl Validate for CreateKeyRequest {
         if let Some(description) = &self.description {
             text_len("description", description, 0, 8192)?;
         }
-        for (tag, member) in self.tags.iter().zip(1usize..) {
-            text_len(&format!("tags.{member}.member.tagKey"), &tag.tag_key, 1, 128)?;
-            text_len(&format!("tags.{member}.member.tagValue"), &tag.tag_value, 0, 256)?;
-        }
+        tag_lengths(&self.tags)?;
         self.usage().map(drop)
     }
 }
@@ -120,8 +118,12 @@ pub struct KeyMetadata {
     pub key_state: KeyState,
     /// When it will be gone; in state PendingDeletion only.
     pub deletion_date: Option<Timestamp>,
+    /// When imported material ends.
+    pub valid_to: Option<Timestamp>,
     /// Where its material comes from.
     pub origin: Origin,
+    /// Whether imported material ends; for imported material only.
+    pub expiration_model: Option<ExpirationModel>,
     /// Who manages it.
     pub key_manager: KeyManager,
     /// The old name of `key_spec`.
@@ -130,10 +132,42 @@ pub struct KeyMetadata {
     pub key_spec: KeySpec,
     /// What it can encrypt with; for encryption keys only.
     pub encryption_algorithms: Option<Vec<EncryptionAlgorithm>>,
+    /// What it can sign with; for signing keys only.
+    pub signing_algorithms: Option<Vec<SigningAlgorithm>>,
+    /// What it can agree with; for key agreement keys only.
+    pub key_agreement_algorithms: Option<Vec<KeyAgreementAlgorithm>>,
+    /// What it can encapsulate with; for encapsulation keys only.
+    pub encapsulation_algorithms: Option<Vec<EncapsulationAlgorithm>>,
+    /// What it can make MACs with; for HMAC keys only.
+    pub mac_algorithms: Option<Vec<MacAlgorithm>>,
     /// Whether it has, or may get, replicas in other Regions.
     pub multi_region: bool,
+    /// Where the others of a multi-Region key are.
+    pub multi_region_configuration: Option<MultiRegionConfiguration>,
     /// Names the material that new ciphertexts use: 64 hex digits.
     pub current_key_material_id: Option<String>,
+}
+
+/// What a multi-Region key consists of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct MultiRegionConfiguration {
+    /// PRIMARY or REPLICA.
+    pub multi_region_key_type: String,
+    /// The primary.
+    pub primary_key: MultiRegionKey,
+    /// The replicas.
+    pub replica_keys: Vec<MultiRegionKey>,
+}
+
+/// One key of a multi-Region key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct MultiRegionKey {
+    /// Its ARN.
+    pub arn: String,
+    /// Its Region.
+    pub region: String,
 }
 
 /// Answers [`CreateKeyRequest`].

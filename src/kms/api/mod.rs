@@ -8,11 +8,19 @@
 //! need the key (usage, state, quota) belong to the service.
 
 pub mod alias;
+pub mod asymmetric;
 pub mod crypto;
+pub mod grants;
 pub mod iam;
+pub mod import;
 pub mod json;
 pub mod keys;
+pub mod keystores;
+pub mod pairs;
 pub mod policy;
+pub mod regions;
+pub mod rotation;
+pub mod tags;
 pub mod types;
 pub mod validate;
 
@@ -22,10 +30,18 @@ use crate::kms::error::KmsError;
 use validate::Validate;
 
 pub use alias::*;
+pub use asymmetric::*;
 pub use crypto::*;
+pub use grants::*;
 pub use iam::*;
+pub use import::*;
 pub use keys::*;
+pub use keystores::*;
+pub use pairs::*;
 pub use policy::*;
+pub use regions::*;
+pub use rotation::*;
+pub use tags::*;
 pub use types::*;
 
 /// The reply of an action that has no output: an empty HTTP body.
@@ -181,4 +197,109 @@ actions! {
     /// Changes the description of a key.
     UpdateKeyDescription(UpdateKeyDescriptionRequest) -> Nothing, read_only false,
         required ["KeyId", "Description"], enums [];
+    /// Connects a custom key store.
+    ConnectCustomKeyStore(CustomKeyStoreRequest) -> Nothing, read_only false,
+        required ["CustomKeyStoreId"], enums [];
+    /// Makes a custom key store.
+    CreateCustomKeyStore(CreateCustomKeyStoreRequest) -> CreateCustomKeyStoreReply,
+        read_only false, required ["CustomKeyStoreName"],
+        enums [("CustomKeyStoreType", CustomKeyStoreType)];
+    /// Lets a principal use a key.
+    CreateGrant(CreateGrantRequest) -> CreateGrantReply, read_only false,
+        required ["KeyId", "Operations"], enums [];
+    /// Removes a custom key store.
+    DeleteCustomKeyStore(CustomKeyStoreRequest) -> Nothing, read_only false,
+        required ["CustomKeyStoreId"], enums [];
+    /// Removes imported material.
+    DeleteImportedKeyMaterial(DeleteImportedKeyMaterialRequest) -> MaterialReply,
+        read_only false, required ["KeyId"], enums [];
+    /// Agrees on a secret with the holder of another key.
+    DeriveSharedSecret(DeriveSharedSecretRequest) -> DeriveSharedSecretReply, read_only true,
+        required ["KeyId", "KeyAgreementAlgorithm", "PublicKey"],
+        enums [("KeyAgreementAlgorithm", KeyAgreementAlgorithm)];
+    /// The custom key stores of the caller's account.
+    DescribeCustomKeyStores(DescribeCustomKeyStoresRequest) -> DescribeCustomKeyStoresReply,
+        read_only true, required [], enums [];
+    /// Stops rotating a key by itself.
+    DisableKeyRotation(KeyIdRequest) -> Nothing, read_only false, required ["KeyId"], enums [];
+    /// Disconnects a custom key store.
+    DisconnectCustomKeyStore(CustomKeyStoreRequest) -> Nothing, read_only false,
+        required ["CustomKeyStoreId"], enums [];
+    /// Rotates a key by itself from now on.
+    EnableKeyRotation(EnableKeyRotationRequest) -> Nothing, read_only false,
+        required ["KeyId"], enums [];
+    /// Makes a pair of keys; the private one in the clear and sealed.
+    GenerateDataKeyPair(GenerateDataKeyPairRequest) -> GenerateDataKeyPairReply, read_only true,
+        required ["KeyId", "KeyPairSpec"], enums [("KeyPairSpec", DataKeyPairSpec)];
+    /// Makes a pair of keys; the private one sealed only.
+    GenerateDataKeyPairWithoutPlaintext(GenerateDataKeyPairRequest)
+        -> GenerateDataKeyPairWithoutPlaintextReply, read_only true,
+        required ["KeyId", "KeyPairSpec"], enums [("KeyPairSpec", DataKeyPairSpec)];
+    /// Makes a message authentication code.
+    GenerateMac(GenerateMacRequest) -> GenerateMacReply, read_only true,
+        required ["Message", "KeyId", "MacAlgorithm"], enums [("MacAlgorithm", MacAlgorithm)];
+    /// When a key was used last.
+    GetKeyLastUsage(KeyIdRequest) -> GetKeyLastUsageReply, read_only true,
+        required ["KeyId"], enums [];
+    /// Whether a key rotates by itself, and when.
+    GetKeyRotationStatus(KeyIdRequest) -> GetKeyRotationStatusReply, read_only true,
+        required ["KeyId"], enums [];
+    /// What is needed to wrap material for an import.
+    GetParametersForImport(GetParametersForImportRequest) -> GetParametersForImportReply,
+        read_only true, required ["KeyId", "WrappingAlgorithm", "WrappingKeySpec"],
+        enums [("WrappingAlgorithm", WrappingAlgorithm), ("WrappingKeySpec", WrappingKeySpec)];
+    /// The public key of an asymmetric key.
+    GetPublicKey(GetPublicKeyRequest) -> GetPublicKeyReply, read_only true,
+        required ["KeyId"], enums [];
+    /// Gives a key its material.
+    ImportKeyMaterial(ImportKeyMaterialRequest) -> MaterialReply, read_only false,
+        required ["KeyId", "ImportToken", "EncryptedKeyMaterial"],
+        enums [("ExpirationModel", ExpirationModel), ("ImportType", ImportType)];
+    /// The grants on a key.
+    ListGrants(ListGrantsRequest) -> ListGrantsReply, read_only true,
+        required ["KeyId"], enums [];
+    /// The versions of a key's material.
+    ListKeyRotations(ListKeyRotationsRequest) -> ListKeyRotationsReply, read_only true,
+        required ["KeyId"], enums [("IncludeKeyMaterial", IncludeKeyMaterial)];
+    /// The labels of a key.
+    ListResourceTags(ListResourceTagsRequest) -> ListResourceTagsReply, read_only true,
+        required ["KeyId"], enums [];
+    /// The grants that a principal may retire.
+    ListRetirableGrants(ListRetirableGrantsRequest) -> ListGrantsReply, read_only true,
+        required ["RetiringPrincipal"], enums [];
+    /// Copies a multi-Region key to another Region.
+    ReplicateKey(ReplicateKeyRequest) -> ReplicateKeyReply, read_only false,
+        required ["KeyId", "ReplicaRegion"], enums [];
+    /// Ends a grant, by one for whom it was made.
+    RetireGrant(RetireGrantRequest) -> Nothing, read_only false, required [], enums [];
+    /// Ends a grant, by one who manages the key.
+    RevokeGrant(RevokeGrantRequest) -> Nothing, read_only false,
+        required ["KeyId", "GrantId"], enums [];
+    /// Gives a key new material now.
+    RotateKeyOnDemand(KeyIdRequest) -> RotateKeyOnDemandReply, read_only false,
+        required ["KeyId"], enums [];
+    /// Signs a message or its digest.
+    Sign(SignRequest) -> SignReply, read_only true,
+        required ["KeyId", "Message", "SigningAlgorithm"],
+        enums [("MessageType", MessageType), ("SigningAlgorithm", SigningAlgorithm)];
+    /// Labels a key.
+    TagResource(TagResourceRequest) -> Nothing, read_only false,
+        required ["KeyId", "Tags"], enums [];
+    /// Takes labels away.
+    UntagResource(UntagResourceRequest) -> Nothing, read_only false,
+        required ["KeyId", "TagKeys"], enums [];
+    /// Changes a custom key store.
+    UpdateCustomKeyStore(CustomKeyStoreRequest) -> Nothing, read_only false,
+        required ["CustomKeyStoreId"], enums [];
+    /// Makes a replica of a multi-Region key its primary.
+    UpdatePrimaryRegion(UpdatePrimaryRegionRequest) -> Nothing, read_only false,
+        required ["KeyId", "PrimaryRegion"], enums [];
+    /// Checks a signature.
+    Verify(VerifyRequest) -> VerifyReply, read_only true,
+        required ["KeyId", "Message", "Signature", "SigningAlgorithm"],
+        enums [("MessageType", MessageType), ("SigningAlgorithm", SigningAlgorithm)];
+    /// Checks a message authentication code.
+    VerifyMac(VerifyMacRequest) -> VerifyMacReply, read_only true,
+        required ["Message", "KeyId", "MacAlgorithm", "Mac"],
+        enums [("MacAlgorithm", MacAlgorithm)];
 }

@@ -151,6 +151,20 @@ aws_enum! {
         Hmac384 = "HMAC_384",
         /// HMAC-SHA-512.
         Hmac512 = "HMAC_512",
+        /// ML-DSA-44.
+        MlDsa44 = "ML_DSA_44",
+        /// ML-DSA-65.
+        MlDsa65 = "ML_DSA_65",
+        /// ML-DSA-87.
+        MlDsa87 = "ML_DSA_87",
+        /// Edwards curve 25519.
+        EccNistEdwards25519 = "ECC_NIST_EDWARDS25519",
+        /// ML-KEM-512.
+        MlKem512 = "ML_KEM_512",
+        /// ML-KEM-768.
+        MlKem768 = "ML_KEM_768",
+        /// ML-KEM-1024.
+        MlKem1024 = "ML_KEM_1024",
     }
 }
 
@@ -165,6 +179,8 @@ aws_enum! {
         GenerateVerifyMac = "GENERATE_VERIFY_MAC",
         /// DeriveSharedSecret.
         KeyAgreement = "KEY_AGREEMENT",
+        /// Encapsulate and Decapsulate.
+        EncapsulateDecapsulate = "ENCAPSULATE_DECAPSULATE",
     }
 }
 
@@ -233,6 +249,198 @@ aws_enum! {
         RsaesOaepSha1 = "RSAES_OAEP_SHA_1",
         /// RSA-OAEP with SHA-256.
         RsaesOaepSha256 = "RSAES_OAEP_SHA_256",
+    }
+}
+
+aws_enum! {
+    /// How to sign.
+    SigningAlgorithm {
+        /// RSA-PSS with SHA-256.
+        RsassaPssSha256 = "RSASSA_PSS_SHA_256",
+        /// RSA-PSS with SHA-384.
+        RsassaPssSha384 = "RSASSA_PSS_SHA_384",
+        /// RSA-PSS with SHA-512.
+        RsassaPssSha512 = "RSASSA_PSS_SHA_512",
+        /// RSA PKCS #1 v1.5 with SHA-256.
+        RsassaPkcs1Sha256 = "RSASSA_PKCS1_V1_5_SHA_256",
+        /// RSA PKCS #1 v1.5 with SHA-384.
+        RsassaPkcs1Sha384 = "RSASSA_PKCS1_V1_5_SHA_384",
+        /// RSA PKCS #1 v1.5 with SHA-512.
+        RsassaPkcs1Sha512 = "RSASSA_PKCS1_V1_5_SHA_512",
+        /// ECDSA with SHA-256.
+        EcdsaSha256 = "ECDSA_SHA_256",
+        /// ECDSA with SHA-384.
+        EcdsaSha384 = "ECDSA_SHA_384",
+        /// ECDSA with SHA-512.
+        EcdsaSha512 = "ECDSA_SHA_512",
+        /// ML-DSA.
+        MlDsaShake256 = "ML_DSA_SHAKE_256",
+        /// Ed25519.
+        Ed25519Sha512 = "ED25519_SHA_512",
+        /// Ed25519 over a SHA-512 digest.
+        Ed25519PhSha512 = "ED25519_PH_SHA_512",
+    }
+}
+
+aws_enum! {
+    /// What the message to sign is.
+    MessageType {
+        /// The message.
+        Raw = "RAW",
+        /// Its digest.
+        Digest = "DIGEST",
+        /// The message representative of ML-DSA, made outside.
+        ExternalMu = "EXTERNAL_MU",
+    }
+}
+
+aws_enum! {
+    /// How to make a MAC.
+    MacAlgorithm {
+        /// HMAC-SHA-224.
+        HmacSha224 = "HMAC_SHA_224",
+        /// HMAC-SHA-256.
+        HmacSha256 = "HMAC_SHA_256",
+        /// HMAC-SHA-384.
+        HmacSha384 = "HMAC_SHA_384",
+        /// HMAC-SHA-512.
+        HmacSha512 = "HMAC_SHA_512",
+    }
+}
+
+aws_enum! {
+    /// How to agree on a secret.
+    KeyAgreementAlgorithm {
+        /// Elliptic-curve Diffie-Hellman, cofactor form.
+        Ecdh = "ECDH",
+    }
+}
+
+aws_enum! {
+    /// How to encapsulate a secret.
+    EncapsulationAlgorithm {
+        /// ML-KEM.
+        MlKem = "ML_KEM",
+    }
+}
+
+aws_enum! {
+    /// Pairs of keys that can be made as data keys.
+    DataKeyPairSpec {
+        /// 2048-bit RSA.
+        Rsa2048 = "RSA_2048",
+        /// 3072-bit RSA.
+        Rsa3072 = "RSA_3072",
+        /// 4096-bit RSA.
+        Rsa4096 = "RSA_4096",
+        /// NIST P-256.
+        EccNistP256 = "ECC_NIST_P256",
+        /// NIST P-384.
+        EccNistP384 = "ECC_NIST_P384",
+        /// NIST P-521.
+        EccNistP521 = "ECC_NIST_P521",
+        /// secp256k1.
+        EccSecgP256k1 = "ECC_SECG_P256K1",
+        /// Edwards curve 25519.
+        EccNistEdwards25519 = "ECC_NIST_EDWARDS25519",
+    }
+}
+
+aws_enum! {
+    /// How material to import is wrapped.
+    WrappingAlgorithm {
+        /// RSA-OAEP with SHA-1.
+        RsaesOaepSha1 = "RSAES_OAEP_SHA_1",
+        /// RSA-OAEP with SHA-256.
+        RsaesOaepSha256 = "RSAES_OAEP_SHA_256",
+        /// An AES key under RSA-OAEP with SHA-1, the material under the AES key.
+        RsaAesKeyWrapSha1 = "RSA_AES_KEY_WRAP_SHA_1",
+        /// An AES key under RSA-OAEP with SHA-256, the material under the AES key.
+        RsaAesKeyWrapSha256 = "RSA_AES_KEY_WRAP_SHA_256",
+    }
+}
+
+aws_enum! {
+    /// The key that wraps material to import.
+    WrappingKeySpec {
+        /// 2048-bit RSA.
+        Rsa2048 = "RSA_2048",
+        /// 3072-bit RSA.
+        Rsa3072 = "RSA_3072",
+        /// 4096-bit RSA.
+        Rsa4096 = "RSA_4096",
+    }
+}
+
+aws_enum! {
+    /// Whether imported material ends.
+    ExpirationModel {
+        /// At its time.
+        Expires = "KEY_MATERIAL_EXPIRES",
+        /// Never.
+        DoesNotExpire = "KEY_MATERIAL_DOES_NOT_EXPIRE",
+    }
+}
+
+aws_enum! {
+    /// What an import brings.
+    ImportType {
+        /// Material that the key has not had yet.
+        New = "NEW_KEY_MATERIAL",
+        /// Material that it had.
+        Existing = "EXISTING_KEY_MATERIAL",
+    }
+}
+
+aws_enum! {
+    /// Why a key's material was changed.
+    RotationType {
+        /// It was time.
+        Automatic = "AUTOMATIC",
+        /// Somebody asked.
+        OnDemand = "ON_DEMAND",
+    }
+}
+
+aws_enum! {
+    /// What ListKeyRotations lists.
+    IncludeKeyMaterial {
+        /// All material, whether it came by rotation or not.
+        All = "ALL_KEY_MATERIAL",
+        /// Completed rotations.
+        RotationsOnly = "ROTATIONS_ONLY",
+    }
+}
+
+aws_enum! {
+    /// What a version of a key's material is used for.
+    MaterialState {
+        /// Opening.
+        NonCurrent = "NON_CURRENT",
+        /// Sealing and opening.
+        Current = "CURRENT",
+        /// Nothing yet: the next rotation makes it current.
+        PendingRotation = "PENDING_ROTATION",
+    }
+}
+
+aws_enum! {
+    /// Whether imported material is there.
+    ImportState {
+        /// It is.
+        Imported = "IMPORTED",
+        /// It expired or was removed.
+        PendingImport = "PENDING_IMPORT",
+    }
+}
+
+aws_enum! {
+    /// Kinds of custom key stores.
+    CustomKeyStoreType {
+        /// An HSM cluster.
+        CloudHsm = "AWS_CLOUDHSM",
+        /// Another key manager.
+        External = "EXTERNAL_KEY_STORE",
     }
 }
 

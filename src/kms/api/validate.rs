@@ -1,5 +1,6 @@
 //! The rules that request members obey, and AWS's way to say that one is broken.
 
+use super::keys::Tag;
 use super::types::EncryptionContext;
 use crate::kms::error::{KmsError, Pattern, Violation};
 
@@ -106,6 +107,15 @@ pub fn context(member: &str, context: &EncryptionContext) -> Result<(), KmsError
         context.iter().map(|(key, value)| key.len().saturating_add(value.len())).sum();
     if size > CONTEXT_MAX {
         return Err(Violation::ContextTooBig { member: member.into(), max: CONTEXT_MAX }.into());
+    }
+    Ok(())
+}
+
+/// The lengths of labels.
+pub fn tag_lengths(tags: &[Tag]) -> Result<(), KmsError> {
+    for (tag, member) in tags.iter().zip(1usize..) {
+        text_len(&format!("tags.{member}.member.tagKey"), &tag.tag_key, 1, 128)?;
+        text_len(&format!("tags.{member}.member.tagValue"), &tag.tag_value, 0, 256)?;
     }
     Ok(())
 }

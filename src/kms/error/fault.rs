@@ -19,6 +19,12 @@ pub enum StateFault {
     /// Its key store is away.
     #[error("is unavailable.")]
     Unavailable,
+    /// Its next material is there already.
+    #[error("has key material that is pending rotation.")]
+    PendingRotation,
+    /// There is no material to rotate to.
+    #[error("has no key material that is pending rotation.")]
+    NothingToRotate,
     /// It is being made or moved.
     #[error("is being created or updated.")]
     Changing,
@@ -33,6 +39,12 @@ pub enum Quota {
     /// Aliases of a key.
     #[error("aliases per KMS key")]
     Aliases,
+    /// Grants on a key.
+    #[error("grants per KMS key")]
+    Grants,
+    /// Rotations on demand of a key.
+    #[error("on-demand rotations per KMS key")]
+    Rotations,
     /// Bytes of a key policy.
     #[error("key policy document size")]
     PolicySize,
@@ -67,15 +79,46 @@ pub enum UnsupportedFault {
     /// Keys of that origin.
     #[error("Origin {0} is not supported")]
     Origin(String),
-    /// Multi-Region keys.
-    #[error("multi-Region keys are not supported")]
-    MultiRegion,
+    /// A key of another spec than the operation takes; the real service has no words for it.
+    #[error("the operation is not for keys of this spec")]
+    KeyKind,
+    /// A key whose material comes from elsewhere than the operation needs.
+    #[error("{arn} origin is {origin} which is not valid for this operation.")]
+    KeyOrigin {
+        /// The key's ARN.
+        arn: String,
+        /// Its origin.
+        origin: String,
+    },
+    /// ML-DSA over a message representative made outside.
+    #[error("MessageType EXTERNAL_MU is not supported")]
+    ExternalMu,
+    /// Ed25519 over a digest.
+    #[error("SigningAlgorithm ED25519_PH_SHA_512 is not supported")]
+    PreHashed,
+    /// A copy of a key that is of one Region.
+    #[error("Unable to replicate a non-MultiRegion key {0}")]
+    NotMultiRegion(String),
+    /// A copy in a Region that is not served.
+    #[error("Region {0} is not served here")]
+    Region(String),
     /// Key stores.
     #[error("custom key stores are not supported")]
     CustomKeyStore,
     /// A change to a key that a service manages.
     #[error("{0} is managed by a service and cannot be changed by this operation")]
     ManagedKey(String),
+}
+
+/// What is wrong with imported material.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum MaterialFault {
+    /// Of another length or form than the key's spec has.
+    #[error("The key material is not of the form that the KMS key needs.")]
+    Form,
+    /// Not what the key had before.
+    #[error("The key material is not the material that was imported before.")]
+    Other,
 }
 
 /// Kinds of things that IAM administration names.

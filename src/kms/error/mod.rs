@@ -11,7 +11,9 @@ mod fault;
 mod policy;
 mod violation;
 
-pub use fault::{Entity, InternalFault, Quota, StateFault, TagFault, UnsupportedFault};
+pub use fault::{
+    Entity, InternalFault, MaterialFault, Quota, StateFault, TagFault, UnsupportedFault,
+};
 pub use policy::{PolicyFault, PolicyMistake};
 pub use violation::{Pattern, Violation};
 
@@ -151,6 +153,39 @@ pub enum KmsError {
     /// A grant token that this service did not make.
     #[error("Invalid grant token.")]
     InvalidGrantToken,
+    /// A signature that is not the message's.
+    #[error("the signature is not valid")]
+    InvalidSignature,
+    /// A MAC that is not the message's.
+    #[error("the MAC is not valid")]
+    InvalidMac,
+    /// A grant that is not there, or not on this key.
+    #[error("Grant ID {id} does not exist")]
+    InvalidGrantId {
+        /// What was given.
+        id: String,
+    },
+    /// An import token of another key, or forged.
+    #[error("The import token is not valid for this KMS key.")]
+    InvalidImportToken,
+    /// An import token whose time is over.
+    #[error("The import token has expired.")]
+    ExpiredImportToken,
+    /// Other material than the key had, or of the wrong form.
+    #[error("{0}")]
+    IncorrectKeyMaterial(MaterialFault),
+    /// A custom key store that is not there.
+    #[error("Custom key store {id} is not found.")]
+    NoSuchKeyStore {
+        /// What was given.
+        id: String,
+    },
+    /// The HSM cluster of a key store cannot be reached.
+    #[error("CloudHSM cluster {id} is not found or cannot be reached.")]
+    NoSuchCluster {
+        /// The cluster.
+        id: String,
+    },
     /// It would have succeeded.
     #[error("The request would have succeeded, but the DryRun option is set.")]
     DryRun,
@@ -236,6 +271,14 @@ impl KmsError {
             KmsError::Tag(_) => "TagException",
             KmsError::Unsupported { .. } => "UnsupportedOperationException",
             KmsError::InvalidGrantToken => "InvalidGrantTokenException",
+            KmsError::InvalidSignature => "KMSInvalidSignatureException",
+            KmsError::InvalidMac => "KMSInvalidMacException",
+            KmsError::InvalidGrantId { .. } => "InvalidGrantIdException",
+            KmsError::InvalidImportToken => "InvalidImportTokenException",
+            KmsError::ExpiredImportToken => "ExpiredImportTokenException",
+            KmsError::IncorrectKeyMaterial(_) => "IncorrectKeyMaterialException",
+            KmsError::NoSuchKeyStore { .. } => "CustomKeyStoreNotFoundException",
+            KmsError::NoSuchCluster { .. } => "CloudHsmClusterNotFoundException",
             KmsError::DryRun => "DryRunOperationException",
             KmsError::KeyUnavailable { .. } => "KeyUnavailableException",
             KmsError::Validation(_) => "ValidationException",
@@ -251,7 +294,10 @@ impl KmsError {
     /// AWS's words; `None` where the real service sends none.
     pub fn message(&self) -> Option<String> {
         match self {
-            KmsError::InvalidCiphertext => None,
+            KmsError::InvalidCiphertext
+            | KmsError::InvalidSignature
+            | KmsError::InvalidMac
+            | KmsError::Unsupported { what: UnsupportedFault::KeyKind } => None,
             other => Some(other.to_string()),
         }
     }

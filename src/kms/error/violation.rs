@@ -130,6 +130,93 @@ pub enum Violation {
         /// The most bytes.
         max: usize,
     },
+    /// Entries outside a closed set.
+    #[error(
+        "1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: Member must satisfy constraint: [Member must satisfy enum value set: [{set}]]"
+    )]
+    EntriesNotInSet {
+        /// Its name.
+        member: String,
+        /// What was given.
+        value: String,
+        /// What could have been given.
+        set: String,
+    },
+    /// RetireGrant with neither of its forms.
+    #[error("You must specify a GrantToken, or a KeyId and a GrantId.")]
+    TokenOrGrant,
+    /// A digest that the algorithm does not take.
+    #[error("Digest is invalid length for algorithm {algorithm}.")]
+    DigestLength {
+        /// The algorithm asked for.
+        algorithm: String,
+    },
+    /// A message type that the algorithm does not take.
+    #[error("MessageType {kind} is not valid for algorithm {algorithm}.")]
+    MessageType {
+        /// What was given.
+        kind: String,
+        /// The algorithm asked for.
+        algorithm: String,
+    },
+    /// More plaintext than an RSA key takes.
+    #[error(
+        "Algorithm {algorithm} and key spec {spec} cannot encrypt data larger than {max} bytes."
+    )]
+    PlaintextForSpec {
+        /// The algorithm asked for.
+        algorithm: String,
+        /// The key's spec.
+        spec: KeySpec,
+        /// The most bytes.
+        max: usize,
+    },
+    /// An encryption context for a key that takes none.
+    #[error("EncryptionContext is not supported with asymmetric keys.")]
+    ContextForSpec,
+    /// A public key that is none, or of another curve.
+    #[error("The public key is not valid for key spec {spec}.")]
+    PublicKey {
+        /// The key's spec.
+        spec: KeySpec,
+    },
+    /// Material that ends, without its end.
+    #[error("A validTo date must be set if the ExpirationModel is KEY_MATERIAL_EXPIRES")]
+    ValidToRequired,
+    /// An end for material that does not end.
+    #[error("ValidTo cannot be set if the ExpirationModel is KEY_MATERIAL_DOES_NOT_EXPIRE")]
+    ValidToForbidden,
+    /// An end that is past or too far away.
+    #[error("ValidTo must be in the future, and at most 365 days away")]
+    ValidToRange,
+    /// A wrapping that the key's material cannot take.
+    #[error("WrappingAlgorithm {algorithm} is not supported for key spec {spec}")]
+    WrappingForSpec {
+        /// The algorithm asked for.
+        algorithm: String,
+        /// The key's spec.
+        spec: KeySpec,
+    },
+    /// A grant operation that the key cannot do.
+    #[error("Operation {operation} is not supported for key spec {spec}")]
+    OperationForSpec {
+        /// The operation.
+        operation: String,
+        /// The key's spec.
+        spec: KeySpec,
+    },
+    /// Encryption-context constraints for a key that takes no context.
+    #[error("Grant constraints on the encryption context need a symmetric key.")]
+    ConstraintsForSpec,
+    /// Both constraints, or one with too many pairs.
+    #[error("Grant constraints take at most 8 pairs.")]
+    ConstraintPairs,
+    /// A principal of a grant that is no ARN of one.
+    #[error("{member} is not the ARN of a principal")]
+    GrantPrincipal {
+        /// Its name.
+        member: String,
+    },
     /// The alias of another account's or Region's key, or such.
     #[error("Alias and key must be of the same account and Region, and of the same type.")]
     AliasTarget,

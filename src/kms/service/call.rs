@@ -40,6 +40,11 @@ impl<'a> Call<'a> {
         Call { service, caller, source, name, read_only, subject, identity: None }
     }
 
+    /// The action's name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// A `requestParameters` member of the record.
     pub fn parameter(&mut self, name: &str, value: impl Into<Value>) {
         self.subject.parameters.insert(name.to_owned(), value.into());

@@ -1,9 +1,10 @@
 //! The actions that use key material.
 
+use super::asymmetric::dry;
 use super::call::Call;
 use super::lookup::{Named, Naming};
 use super::{Done, Service};
-use crate::kms::api::types::{Blob, EncryptionContext, Plaintext};
+use crate::kms::api::types::{Blob, EncryptionAlgorithm, EncryptionContext, Plaintext};
 use crate::kms::api::{
     DecryptReply, DecryptRequest, EncryptReply, EncryptRequest, GenerateDataKeyReply,
     GenerateDataKeyRequest, GenerateDataKeyWithoutPlaintextReply, GenerateRandomReply,
@@ -11,7 +12,7 @@ use crate::kms::api::{
 };
 use crate::kms::authz::{Authorized, Permission, may};
 use crate::kms::blob::{self, Header};
-use crate::kms::error::{InternalFault, KmsError, UnsupportedFault};
+use crate::kms::error::{InternalFault, KmsError};
 use crate::kms::hex;
 use crate::kms::key::{Gate, Key};
 use crate::kms::store::VersionRecord;
@@ -24,6 +25,8 @@ impl Seals for may::Encrypt {}
 impl Seals for may::ReEncryptTo {}
 impl Seals for may::GenerateDataKey {}
 impl Seals for may::GenerateDataKeyWithoutPlaintext {}
+impl Seals for may::GenerateDataKeyPair {}
+impl Seals for may::GenerateDataKeyPairWithoutPlaintext {}
 
 /// Permissions under which a blob may be opened.
 pub(super) trait Opens: Permission {}
@@ -35,6 +38,14 @@ pub(super) struct Found<'b> {
     pub key: Arc<Key>,
     header: Header,
     sealed: &'b [u8],
+}
+
+/// What ReEncrypt opened.
+struct Opened {
+    key: Arc<Key>,
+    plaintext: Secret<Vec<u8>>,
+    algorithm: EncryptionAlgorithm,
+    version: Option<VersionRecord>,
 }
 
 /// A data key just made.
@@ -60,11 +71,22 @@ impl Service {
             &key,
             alias.as_deref(),
             Some(&r.encryption_context),
-            |_| {},
+            |context| {
+                if let Some(algorithm) = r.encryption_algorithm {
+                    context.one("kms:EncryptionAlgorithm", algorithm.as_str());
+                }
+            },
         )?;
+        key.admits(Gate::Use)?;
         let algorithm = key.encrypts("Encrypt", r.encryption_algorithm)?;
         call.parameter("encryptionAlgorithm", algorithm.as_str());
-        let (blob, _) = self.seal(ok, &r.encryption_context, r.plaintext.expose(), r.dry_run)?;
+        let context = &r.encryption_context;
+        let blob = if algorithm == EncryptionAlgorithm::SymmetricDefault {
+            self.seal(ok, context, r.plaintext.expose(), r.dry_run)?.0
+        } else {
+            self.seal_rsa(ok, algorithm, context, r.plaintext.expose(), r.dry_run)?
+        };
+        self.used(call, &key);
         Done::read(Reply::Encrypt(EncryptReply {
             ciphertext_blob: Blob(blob),
             key_id: key.arn.clone(),
@@ -82,6 +104,19 @@ impl Service {
             call.parameter("keyId", id.as_str());
         }
         let blob = &r.ciphertext_blob.0;
+        if let Some(rsa) = self.find_rsa(call, blob, r.key_id.as_deref())? {
+            let algorithm = r.encryption_algorithm;
+            let context = &r.encryption_context;
+            let (plaintext, algorithm) =
+                self.open_rsa::<may::Decrypt>(call, "Decrypt", &rsa, algorithm, context, blob)?;
+            dry(r.dry_run)?;
+            return Done::read(Reply::Decrypt(DecryptReply {
+                key_id: rsa.key.arn.clone(),
+                plaintext: Plaintext(plaintext),
+                encryption_algorithm: algorithm,
+                key_material_id: None,
+            }));
+        }
         let (found, ok) = self.find::<may::Decrypt>(
             call,
             blob,
@@ -92,9 +127,8 @@ impl Service {
         let algorithm = found.key.encrypts("Decrypt", r.encryption_algorithm)?;
         call.parameter("encryptionAlgorithm", algorithm.as_str());
         let (plaintext, version) = self.open(ok, &found, &r.encryption_context)?;
-        if r.dry_run {
-            return Err(KmsError::DryRun);
-        }
+        dry(r.dry_run)?;
+        self.used(call, &found.key);
         Done::read(Reply::Decrypt(DecryptReply {
             key_id: found.key.arn.clone(),
             plaintext: Plaintext(plaintext),
@@ -114,35 +148,63 @@ impl Service {
         let principal = &call.caller.principal;
         let to = self.named(principal, &r.destination_key_id, Naming::KeyOrAlias)?;
         call.resource(&to.key.arn);
-        let blob = &r.ciphertext_blob.0;
-        let (found, from_ok) = self.find::<may::ReEncryptFrom>(
-            call,
-            blob,
-            r.source_key_id.as_deref(),
-            &r.source_encryption_context,
-            Some(&to.key),
-        )?;
-        let same = same_key(&found.key, &to.key);
+        let opened = self.open_source(call, r, &to.key)?;
+        let same = same_key(&opened.key, &to.key);
+        let context = &r.destination_encryption_context;
         let to_ok = call.may_on_key::<may::ReEncryptTo>(
             &to.key,
             to.alias.as_deref(),
-            Some(&r.destination_encryption_context),
+            Some(context),
             |context| context.one("kms:ReEncryptOnSameKey", same),
         )?;
-        let source_algorithm = found.key.encrypts("ReEncrypt", r.source_encryption_algorithm)?;
+        to.key.admits(Gate::Use)?;
         let algorithm = to.key.encrypts("ReEncrypt", r.destination_encryption_algorithm)?;
-        let (plaintext, old) = self.open(from_ok, &found, &r.source_encryption_context)?;
-        let context = &r.destination_encryption_context;
-        let (blob, new) = self.seal(to_ok, context, plaintext.expose(), r.dry_run)?;
+        let plaintext = opened.plaintext.expose();
+        let (blob, new) = if algorithm == EncryptionAlgorithm::SymmetricDefault {
+            let (blob, version) = self.seal(to_ok, context, plaintext, r.dry_run)?;
+            (blob, Some(version))
+        } else {
+            (self.seal_rsa(to_ok, algorithm, context, plaintext, r.dry_run)?, None)
+        };
+        self.used(call, &opened.key);
+        self.used(call, &to.key);
         Done::read(Reply::ReEncrypt(ReEncryptReply {
             ciphertext_blob: Blob(blob),
-            source_key_id: found.key.arn.clone(),
+            source_key_id: opened.key.arn.clone(),
             key_id: to.key.arn.clone(),
-            source_encryption_algorithm: source_algorithm,
+            source_encryption_algorithm: opened.algorithm,
             destination_encryption_algorithm: algorithm,
-            source_key_material_id: Some(hex::encode(&old.material_id)),
-            destination_key_material_id: Some(hex::encode(&new.material_id)),
+            source_key_material_id: opened.version.map(|v| hex::encode(&v.material_id)),
+            destination_key_material_id: new.map(|v| hex::encode(&v.material_id)),
         }))
+    }
+
+    /// The first half of ReEncrypt.
+    fn open_source(
+        &self,
+        call: &mut Call<'_>,
+        r: &ReEncryptRequest,
+        to: &Arc<Key>,
+    ) -> Result<Opened, KmsError> {
+        let (blob, context) = (&r.ciphertext_blob.0, &r.source_encryption_context);
+        let source = r.source_key_id.as_deref();
+        if let Some(rsa) = self.find_rsa(call, blob, source)? {
+            let algorithm = r.source_encryption_algorithm;
+            let (plaintext, algorithm) = self.open_rsa::<may::ReEncryptFrom>(
+                call,
+                "ReEncrypt",
+                &rsa,
+                algorithm,
+                context,
+                blob,
+            )?;
+            return Ok(Opened { key: rsa.key, plaintext, algorithm, version: None });
+        }
+        let (found, ok) = self.find::<may::ReEncryptFrom>(call, blob, source, context, Some(to))?;
+        found.key.admits(Gate::Use)?;
+        let algorithm = found.key.encrypts("ReEncrypt", r.source_encryption_algorithm)?;
+        let (plaintext, version) = self.open(ok, &found, context)?;
+        Ok(Opened { key: found.key, plaintext, algorithm, version: Some(version) })
     }
 
     pub(super) fn generate_data_key(
@@ -183,8 +245,8 @@ impl Service {
         let length = r.length()?;
         call.parameter("numberOfBytes", length);
         let _ok = call.may::<may::GenerateRandom>("*", |_| {})?;
-        if r.custom_key_store_id.is_some() {
-            return Err(KmsError::Unsupported { what: UnsupportedFault::CustomKeyStore });
+        if let Some(id) = &r.custom_key_store_id {
+            return Err(KmsError::NoSuchKeyStore { id: id.clone() });
         }
         let plaintext = Plaintext(random(length)?);
         Done::read(Reply::GenerateRandom(GenerateRandomReply { plaintext }))
@@ -206,10 +268,12 @@ impl Service {
         call.resource(&key.arn);
         let ok =
             call.may_on_key::<A>(&key, alias.as_deref(), Some(&r.encryption_context), |_| {})?;
+        key.admits(Gate::Use)?;
         key.encrypts("GenerateDataKey", None)?;
         let plaintext = random(r.length()?)?;
         let (blob, version) =
             self.seal(ok, &r.encryption_context, plaintext.expose(), r.dry_run)?;
+        self.used(call, &key);
         Ok(MadeKey { key, blob, plaintext, version })
     }
 

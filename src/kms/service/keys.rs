@@ -16,15 +16,15 @@ use crate::kms::api::{
 use crate::kms::authz::{Authorized, Permission, Plain, may};
 use crate::kms::error::{InternalFault, KmsError, Quota, TagFault, UnsupportedFault, Violation};
 use crate::kms::id::{KeyId, KeyVersion, key_arn};
-use crate::kms::key::{Gate, Key};
+use crate::kms::key::{Gate, Key, usages};
 use crate::kms::policy::{Policy, key_policy};
-use crate::kms::store::{Change, KeyRecord, VersionRecord};
+use crate::kms::store::{Change, KeyMore, KeyRecord, VersionMore, VersionRecord};
 use crate::sync::Arc;
 
 /// Keys per account.
 const MAX_KEYS: u32 = 100_000;
 /// Labels per key.
-const MAX_TAGS: usize = 50;
+pub(super) const MAX_TAGS: usize = 50;
 const SECONDS_PER_DAY: i64 = 86_400;
 
 impl Service {
@@ -59,7 +59,7 @@ impl Service {
             let _tag_ok = call.may::<may::TagResource>("*", |_| {})?;
         }
         possible(r, spec, usage, origin)?;
-        let tags = tags(&r.tags)?;
+        let tags = checked_tags(&r.tags)?;
         let text = match &r.policy {
             Some(text) => text.clone(),
             None => default_key_policy(&self.account),
@@ -69,19 +69,23 @@ impl Service {
             return Err(KmsError::LimitExceeded { what: Quota::Keys, max: MAX_KEYS });
         }
         let draft = KeyRecord {
-            id: KeyId::random(),
+            id: KeyId::fresh(r.multi_region),
             account: self.account.clone(),
             description: r.description.clone().unwrap_or_default(),
             spec,
             usage,
             origin,
             manager: KeyManager::Customer,
-            state: KeyState::Enabled,
+            state: match origin {
+                Origin::External => KeyState::PendingImport,
+                _ => KeyState::Enabled,
+            },
             created: self.now().0,
             deletion: None,
             policy: text,
             tags,
             current: KeyVersion::FIRST,
+            more: KeyMore::default(),
         };
         let (key, changes) = self.make_key(ok, draft, policy)?;
         if !r.bypass_policy_lockout_safety_check {
@@ -220,13 +224,19 @@ impl Service {
         record: KeyRecord,
         policy: Policy,
     ) -> Result<(Arc<Key>, Vec<Change>), KmsError> {
-        let made = self.custody.create(record.id, record.current)?;
+        if record.origin == Origin::External {
+            let changes = vec![Change::PutKey(record.clone())];
+            let key = Key::new(&self.region, record, policy, Vec::new(), Vec::new());
+            return Ok((Arc::new(key), changes));
+        }
+        let made = self.custody.create(record.id, record.current, record.spec)?;
         let version = VersionRecord {
             key: record.id,
             version: record.current,
             created: record.created,
             material_id: made.id,
             sealed: made.sealed,
+            more: VersionMore { public: made.public, ..VersionMore::default() },
         };
         let changes = vec![Change::PutKey(record.clone()), Change::PutVersion(version.clone())];
         let key = Key::new(&self.region, record, policy, vec![version], Vec::new());
@@ -289,26 +299,28 @@ fn possible(
     origin: Origin,
 ) -> Result<(), KmsError> {
     let unsupported = |what| Err(KmsError::Unsupported { what });
-    if spec == KeySpec::SymmetricDefault && usage != KeyUsage::EncryptDecrypt {
+    if !usages(spec).contains(&usage) {
         let usage = usage.to_string();
         return Err(Violation::UsageForSpec { usage, spec }.into());
     }
-    if spec != KeySpec::SymmetricDefault {
+    if matches!(spec, KeySpec::MlKem512 | KeySpec::MlKem768 | KeySpec::MlKem1024) {
         return unsupported(UnsupportedFault::Spec(spec));
     }
-    if origin != Origin::AwsKms {
+    if let Some(id) = &r.custom_key_store_id {
+        return Err(KmsError::NoSuchKeyStore { id: id.clone() });
+    }
+    let imports = !matches!(
+        spec,
+        KeySpec::MlDsa44 | KeySpec::MlDsa65 | KeySpec::MlDsa87 | KeySpec::EccNistEdwards25519
+    );
+    if origin != Origin::AwsKms && !(origin == Origin::External && imports) {
         return unsupported(UnsupportedFault::Origin(origin.to_string()));
-    }
-    if r.multi_region {
-        return unsupported(UnsupportedFault::MultiRegion);
-    }
-    if r.custom_key_store_id.is_some() {
-        return unsupported(UnsupportedFault::CustomKeyStore);
     }
     Ok(())
 }
 
-fn tags(tags: &[Tag]) -> Result<Vec<(String, String)>, KmsError> {
+/// Labels as they are kept, if they are acceptable.
+pub(super) fn checked_tags(tags: &[Tag]) -> Result<Vec<(String, String)>, KmsError> {
     if tags.len() > MAX_TAGS {
         return Err(KmsError::Tag(TagFault::TooMany));
     }

@@ -8,7 +8,7 @@ use crate::kms::api::types::{KeyManager, KeySpec, KeyState, KeyUsage, Origin};
 use crate::kms::audit::Record;
 use crate::kms::error::{InternalFault, KmsError};
 use crate::kms::id::{KeyId, KeyVersion, key_arn};
-use crate::kms::store::{AliasRecord, Change, KeyRecord};
+use crate::kms::store::{AliasRecord, Change, KeyMore, KeyRecord};
 
 impl Service {
     /// The key behind `alias/aws/kmsfs`, made now if it is not there yet. It serves everybody of
@@ -35,6 +35,7 @@ impl Service {
             policy: text,
             tags: Vec::new(),
             current: KeyVersion::FIRST,
+            more: KeyMore::default(),
         };
         let id = record.id;
         let (_, mut changes) = self.new_key(record, policy)?;
@@ -50,21 +51,34 @@ impl Service {
         Ok(id)
     }
 
-    /// Deletes, for good, the keys whose waiting time is over. To be called every minute or so;
-    /// such keys are out of reach at once even if it is not. Returns how many went.
+    /// Does what is due without anybody asking: deletes, for good, the keys whose waiting time
+    /// is over, removes imported material at its end, and rotates keys. To be called every minute
+    /// or so; deleted keys and expired material are out of reach at once even if it is not.
+    /// Returns how many keys went.
     ///
     /// # Crash
-    /// A stop between record and deletion leaves the key to the next call.
-    pub fn delete_due(&self) -> Result<usize, KmsError> {
+    /// A stop between record and change leaves the key to the next call.
+    pub fn run_due(&self) -> Result<usize, KmsError> {
         let _writer = self.writer.lock();
-        let due = self.store.keys_due(self.now())?;
-        for id in &due {
-            self.event("DeleteKey", *id, Map::new())?;
+        let now = self.now();
+        let (mut changes, mut gone) = (Vec::new(), 0usize);
+        for id in self.store.keys_due(now)? {
+            let Some(key) = self.load_key(id)? else { continue };
+            if key.record.deletion.is_some_and(|at| at <= now.0) {
+                self.event("DeleteKey", id, Map::new())?;
+                changes.push(Change::DeleteKey(id));
+                gone = gone.saturating_add(1);
+            } else if key.record.more.expiry.is_some_and(|at| at <= now.0) {
+                self.event("DeleteExpiredKeyMaterial", id, Map::new())?;
+                changes.extend(self.expire(&key));
+            } else {
+                changes.extend(self.rotate_due(&key)?);
+            }
         }
-        if !due.is_empty() {
-            self.commit(due.iter().map(|id| Change::DeleteKey(*id)).collect())?;
+        if !changes.is_empty() {
+            self.commit(changes)?;
         }
-        Ok(due.len())
+        Ok(gone)
     }
 
     /// Writes down where the audit trail ends, so that a trail cut while the service is away is
@@ -99,7 +113,12 @@ impl Service {
         self.trail.record(&[record]).map_err(|_| InternalFault::Audit.into())
     }
 
-    fn event(&self, name: &str, key: KeyId, extra: Map<String, Value>) -> Result<(), KmsError> {
+    pub(super) fn event(
+        &self,
+        name: &str,
+        key: KeyId,
+        extra: Map<String, Value>,
+    ) -> Result<(), KmsError> {
         let mut details = Map::new();
         let arn = key_arn(&self.region, &self.account, key);
         details.insert("keyId".into(), arn.into());

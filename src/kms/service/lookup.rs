@@ -30,6 +30,25 @@ impl Cache {
     }
 }
 
+/// The key as it is at `now`: imported material that ended cannot be used any more, even before
+/// it is removed.
+fn waiting_after(key: Arc<Key>, now: i64) -> Result<Arc<Key>, KmsError> {
+    let over = key.record.more.expiry.is_some_and(|at| at <= now);
+    if !over || !matches!(key.record.state, KeyState::Enabled | KeyState::Disabled) {
+        return Ok(key);
+    }
+    let mut record = key.record.clone();
+    record.state = KeyState::PendingImport;
+    Ok(Arc::new(Key {
+        record,
+        arn: key.arn.clone(),
+        policy: key_policy(&key.record.policy).map_err(|_| InternalFault::Record)?,
+        versions: key.versions.clone(),
+        aliases: key.aliases.clone(),
+        grants: key.grants.clone(),
+    }))
+}
+
 /// A key, and the alias that it was named by.
 #[derive(Debug)]
 pub(super) struct Named {
@@ -93,13 +112,14 @@ impl Service {
             None => self.load_key(id)?,
         };
         let now = self.now().0;
+        let key = key.map(|key| waiting_after(key, now)).transpose()?;
         Ok(key.filter(|key| {
             key.record.state != KeyState::PendingDeletion
                 || key.record.deletion.is_none_or(|at| at > now)
         }))
     }
 
-    fn load_key(&self, id: KeyId) -> Result<Option<Arc<Key>>, KmsError> {
+    pub(super) fn load_key(&self, id: KeyId) -> Result<Option<Arc<Key>>, KmsError> {
         let _loading = self.loading.read();
         let Some(record) = self.store.key(id)? else { return Ok(None) };
         let versions = self.store.versions(id)?;
@@ -108,7 +128,9 @@ impl Service {
         let aliases = aliases.into_iter().map(|alias| alias.name).collect();
         // It was accepted when it was put: what does not parse now was damaged since.
         let policy = key_policy(&record.policy).map_err(|_| InternalFault::Record)?;
-        let key = Arc::new(Key::new(&self.region, record, policy, versions, aliases));
+        let grants = self.store.grants(id)?;
+        let key = Key { grants, ..Key::new(&self.region, record, policy, versions, aliases) };
+        let key = Arc::new(key);
         if self.cache.keys.len() >= CACHE_MAX {
             self.cache.keys.clear();
         }

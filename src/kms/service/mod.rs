@@ -11,15 +11,24 @@
 //! there. `writer` comes before `loading`; neither is held while waiting for an epoch.
 
 mod aliases;
+mod asymmetric;
 mod bulk;
 mod call;
 mod crypto;
 mod defaults;
+mod grants;
+mod import;
 mod keys;
+mod keystores;
 mod lifetime;
 mod lookup;
 mod pages;
+mod pairs;
 mod policies;
+mod regions;
+mod rotation;
+mod rsa;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -28,12 +37,14 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use dashmap::DashMap;
+
 use super::api::{IamReply, IamRequest, Reply, Request};
 use super::audit::Trail;
 use super::caller::CallerContext;
 use super::custody::{Custody, CustodyError};
 use super::error::{InternalFault, KmsError};
-use super::id::{AccountId, Region};
+use super::id::{AccountId, KeyId, Region};
 use super::policy::{Policy, identity_policy};
 use super::store::{Change, Store, StoreError};
 use crate::clock::{Clock, Millis};
@@ -42,6 +53,7 @@ use crate::sync::{Arc, Condvar, Mutex, RwLock};
 
 use call::Call;
 use lookup::Cache;
+use rotation::LastUse;
 
 pub use bulk::{FreshDataKey, FreshFor, Rewrapped, Wrapped};
 pub use defaults::{MANAGED_ALIAS, default_key_policy, managed_key_policy};
@@ -63,6 +75,8 @@ pub struct Service {
     clock: Box<dyn Clock>,
     marker_key: Secret<[u8; 32]>,
     cache: Cache,
+    last_uses: DashMap<KeyId, LastUse>,
+    started: Millis,
     loading: RwLock<()>,
     writer: Mutex<()>,
     epoch: AtomicU64,
@@ -122,6 +136,8 @@ impl Service {
             store: parts.store,
             custody: parts.custody,
             trail: parts.trail,
+            last_uses: DashMap::new(),
+            started: parts.clock.now(),
             clock: parts.clock,
             marker_key: parts.marker_key,
             cache: Cache::default(),
@@ -153,7 +169,10 @@ impl Service {
         let action = request.action();
         let _writer = (!action.read_only()).then(|| self.writer.lock());
         let mut call = Call::new(self, caller, action.name(), action.read_only());
-        let outcome = request.validate().and_then(|()| self.dispatch(&mut call, request));
+        let outcome = request
+            .validate()
+            .and_then(|()| self.known_tokens(grant_tokens(&request)))
+            .and_then(|()| self.dispatch(&mut call, request));
         self.finish(call, outcome)
     }
 
@@ -207,6 +226,41 @@ impl Service {
             Request::ScheduleKeyDeletion(r) => self.schedule_key_deletion(call, &r),
             Request::UpdateAlias(r) => self.update_alias(call, &r),
             Request::UpdateKeyDescription(r) => self.update_key_description(call, &r),
+            Request::ConnectCustomKeyStore(r) => self.connect_custom_key_store(call, &r),
+            Request::CreateCustomKeyStore(r) => self.create_custom_key_store(call, &r),
+            Request::CreateGrant(r) => self.create_grant(call, &r),
+            Request::DeleteCustomKeyStore(r) => self.delete_custom_key_store(call, &r),
+            Request::DeleteImportedKeyMaterial(r) => self.delete_imported_key_material(call, &r),
+            Request::DeriveSharedSecret(r) => self.derive_shared_secret(call, &r),
+            Request::DescribeCustomKeyStores(r) => self.describe_custom_key_stores(call, &r),
+            Request::DisableKeyRotation(r) => self.disable_key_rotation(call, &r),
+            Request::DisconnectCustomKeyStore(r) => self.disconnect_custom_key_store(call, &r),
+            Request::EnableKeyRotation(r) => self.enable_key_rotation(call, &r),
+            Request::GenerateDataKeyPair(r) => self.generate_data_key_pair(call, &r),
+            Request::GenerateDataKeyPairWithoutPlaintext(r) => {
+                self.generate_sealed_key_pair(call, &r)
+            }
+            Request::GenerateMac(r) => self.generate_mac(call, &r),
+            Request::GetKeyLastUsage(r) => self.get_key_last_usage(call, &r),
+            Request::GetKeyRotationStatus(r) => self.get_key_rotation_status(call, &r),
+            Request::GetParametersForImport(r) => self.get_parameters_for_import(call, &r),
+            Request::GetPublicKey(r) => self.get_public_key(call, &r),
+            Request::ImportKeyMaterial(r) => self.import_key_material(call, &r),
+            Request::ListGrants(r) => self.list_grants(call, &r),
+            Request::ListKeyRotations(r) => self.list_key_rotations(call, &r),
+            Request::ListResourceTags(r) => self.list_resource_tags(call, &r),
+            Request::ListRetirableGrants(r) => self.list_retirable_grants(call, &r),
+            Request::ReplicateKey(r) => self.replicate_key(call, &r),
+            Request::RetireGrant(r) => self.retire_grant(call, &r),
+            Request::RevokeGrant(r) => self.revoke_grant(call, &r),
+            Request::RotateKeyOnDemand(r) => self.rotate_key_on_demand(call, &r),
+            Request::Sign(r) => self.sign(call, &r),
+            Request::TagResource(r) => self.tag_resource(call, &r),
+            Request::UntagResource(r) => self.untag_resource(call, &r),
+            Request::UpdateCustomKeyStore(r) => self.update_custom_key_store(call, &r),
+            Request::UpdatePrimaryRegion(r) => self.update_primary_region(call, &r),
+            Request::Verify(r) => self.verify(call, &r),
+            Request::VerifyMac(r) => self.verify_mac(call, &r),
         }
     }
 
@@ -253,6 +307,30 @@ impl Service {
     }
 }
 
+/// The grant tokens of a request.
+fn grant_tokens(request: &Request) -> &[String] {
+    match request {
+        Request::CreateGrant(r) => &r.grant_tokens,
+        Request::Decrypt(r) => &r.grant_tokens,
+        Request::DeriveSharedSecret(r) => &r.grant_tokens,
+        Request::DescribeKey(r) => &r.grant_tokens,
+        Request::Encrypt(r) => &r.grant_tokens,
+        Request::GenerateDataKey(r) | Request::GenerateDataKeyWithoutPlaintext(r) => {
+            &r.grant_tokens
+        }
+        Request::GenerateDataKeyPair(r) | Request::GenerateDataKeyPairWithoutPlaintext(r) => {
+            &r.grant_tokens
+        }
+        Request::GenerateMac(r) => &r.grant_tokens,
+        Request::GetPublicKey(r) => &r.grant_tokens,
+        Request::ReEncrypt(r) => &r.grant_tokens,
+        Request::Sign(r) => &r.grant_tokens,
+        Request::Verify(r) => &r.grant_tokens,
+        Request::VerifyMac(r) => &r.grant_tokens,
+        _ => &[],
+    }
+}
+
 impl From<StoreError> for KmsError {
     fn from(error: StoreError) -> KmsError {
         match error {
@@ -263,6 +341,7 @@ impl From<StoreError> for KmsError {
 }
 
 impl From<CustodyError> for KmsError {
+    /// [`CustodyError::BadInput`] is for the caller to name, who knows what was put in.
     fn from(_: CustodyError) -> KmsError {
         InternalFault::Custody.into()
     }

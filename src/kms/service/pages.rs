@@ -51,3 +51,35 @@ pub(super) fn cut<T>(entries: &mut Vec<T>, page: usize) -> bool {
     entries.truncate(page);
     more
 }
+
+/// A page of a list that was there as a whole.
+pub(super) struct Page<T> {
+    pub entries: Vec<T>,
+    pub next_marker: Option<String>,
+    pub truncated: bool,
+}
+
+impl Service {
+    /// Orders `all` by name and cuts out the page after `marker`. Stable under changes: a page
+    /// begins after the last name of the one before, whether that is still there or not.
+    pub(super) fn page_of<T>(
+        &self,
+        list: &str,
+        marker: Option<&str>,
+        page: usize,
+        mut all: Vec<T>,
+        name: impl Fn(&T) -> String,
+    ) -> Result<Page<T>, KmsError> {
+        let after = self.after_marker(list, marker)?;
+        all.sort_by_key(|entry| name(entry));
+        let mut entries: Vec<T> = all
+            .into_iter()
+            .filter(|entry| after.as_ref().is_none_or(|after| name(entry) > *after))
+            .take(page.saturating_add(1))
+            .collect();
+        let truncated = cut(&mut entries, page);
+        let last = entries.last().filter(|_| truncated);
+        let next_marker = last.map(|last| self.marker(list, &name(last)));
+        Ok(Page { entries, next_marker, truncated })
+    }
+}

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::clock::Millis;
-use crate::kms::api::types::Origin;
+use crate::crypto;
+use crate::kms::api::types::{KeySpec, Origin};
 use crate::kms::audit::{AuditError, AuditLog};
-use crate::kms::custody::{Custody, CustodyError, NewMaterial};
+use crate::kms::custody::{Custody, CustodyError, NewMaterial, Task};
+use crate::kms::grant::GrantRecord;
 use crate::kms::id::{AccountId, KeyId, KeyVersion};
 use crate::kms::kdf::{self, Label};
+use crate::kms::material;
 use crate::kms::store::{
     AccessKeyRecord, AliasRecord, Change, KeyRecord, Store, StoreError, UserRecord, VersionRecord,
 };
@@ -21,6 +24,7 @@ pub struct Tables {
     aliases: BTreeMap<(AccountId, String), AliasRecord>,
     users: BTreeMap<(AccountId, String), UserRecord>,
     access_keys: BTreeMap<String, AccessKeyRecord>,
+    grants: BTreeMap<String, GrantRecord>,
     meta: BTreeMap<String, Vec<u8>>,
     generation: u64,
     pub fail_commit: bool,
@@ -51,7 +55,7 @@ impl Store for Memory {
 
     fn keys_due(&self, now: Millis) -> Result<Vec<KeyId>, StoreError> {
         let tables = self.lock();
-        let due = tables.keys.values().filter(|k| k.deletion.is_some_and(|at| at <= now.0));
+        let due = tables.keys.values().filter(|k| k.due().is_some_and(|at| at <= now.0));
         Ok(due.map(|k| k.id).collect())
     }
 
@@ -75,6 +79,28 @@ impl Store for Memory {
             a.account == *account
                 && key.is_none_or(|k| a.key == k)
                 && after.is_none_or(|after| a.name.as_str() > after)
+        });
+        Ok(found.take(limit).cloned().collect())
+    }
+
+    fn grant(&self, id: &str) -> Result<Option<GrantRecord>, StoreError> {
+        Ok(self.lock().grants.get(id).cloned())
+    }
+
+    fn grants(&self, key: KeyId) -> Result<Vec<GrantRecord>, StoreError> {
+        Ok(self.lock().grants.values().filter(|g| g.key == key).cloned().collect())
+    }
+
+    fn grants_retired_by(
+        &self,
+        principal: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<GrantRecord>, StoreError> {
+        let tables = self.lock();
+        let found = tables.grants.values().filter(|g| {
+            g.retiring.as_deref() == Some(principal)
+                && after.is_none_or(|after| g.id.as_str() > after)
         });
         Ok(found.take(limit).cloned().collect())
     }
@@ -111,12 +137,15 @@ impl Store for Memory {
                     t.keys.remove(&id);
                     t.versions.retain(|_, v| v.key != id);
                     t.aliases.retain(|_, a| a.key != id);
+                    t.grants.retain(|_, g| g.key != id);
                 }
                 Change::PutVersion(r) => drop(t.versions.insert((r.key, r.version), r)),
                 Change::PutAlias(r) => {
                     drop(t.aliases.insert((r.account.clone(), r.name.clone()), r));
                 }
                 Change::DeleteAlias(account, name) => drop(t.aliases.remove(&(account, name))),
+                Change::PutGrant(r) => drop(t.grants.insert(r.id.clone(), r)),
+                Change::DeleteGrant(id) => drop(t.grants.remove(&id)),
                 Change::PutUser(r) => drop(t.users.insert((r.account.clone(), r.name.clone()), r)),
                 Change::DeleteUser(account, name) => {
                     t.access_keys.retain(|_, k| k.user != name);
@@ -140,10 +169,29 @@ impl Custody for OpenCustody {
         Origin::AwsKms
     }
 
-    fn create(&self, _: KeyId, _: KeyVersion) -> Result<NewMaterial, CustodyError> {
-        let material = Secret::<[u8; 32]>::random();
-        let id = *kdf::derive(material.expose(), Label::MaterialId, b"").expose();
-        Ok(NewMaterial { sealed: material.expose().to_vec(), id })
+    fn create(&self, _: KeyId, _: KeyVersion, s: KeySpec) -> Result<NewMaterial, CustodyError> {
+        opened(s, &material::generate(s)?)
+    }
+
+    fn import(
+        &self,
+        _: KeyId,
+        _: KeyVersion,
+        spec: KeySpec,
+        material: &Secret<Vec<u8>>,
+    ) -> Result<NewMaterial, CustodyError> {
+        opened(spec, material)
+    }
+
+    fn perform(
+        &self,
+        _: KeyId,
+        _: KeyVersion,
+        spec: KeySpec,
+        sealed: &[u8],
+        task: Task<'_>,
+    ) -> Result<Secret<Vec<u8>>, CustodyError> {
+        material::perform(spec, sealed, task)
     }
 
     fn one_time_key(
@@ -164,6 +212,12 @@ impl Custody for OpenCustody {
     fn open_secret(&self, _: &str, sealed: &[u8]) -> Result<Secret<Vec<u8>>, CustodyError> {
         Ok(Secret::new(sealed.to_vec()))
     }
+}
+
+fn opened(spec: KeySpec, material: &Secret<Vec<u8>>) -> Result<NewMaterial, CustodyError> {
+    let public = material::public_key(spec, material.expose())?;
+    let id = crypto::mac(&Secret::new([3; 32]), &[material.expose()]);
+    Ok(NewMaterial { sealed: material.expose().to_vec(), id, public })
 }
 
 #[derive(Default)]

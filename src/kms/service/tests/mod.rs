@@ -2,7 +2,9 @@
 //! key state.
 
 mod actions;
+mod bodies;
 mod filesystem;
+mod import;
 mod memory;
 mod records;
 
