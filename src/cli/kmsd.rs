@@ -24,6 +24,7 @@ use crate::secret::Secret;
 use crate::server::dispatch::Dispatcher;
 use crate::server::http::{self, HttpError, HttpLimits, HttpServer};
 use crate::server::unix::{UnixLimits, UnixServer};
+use crate::store::ephemeral;
 use crate::store::open::{self, EmbeddedOptions, OpenError, Served};
 
 /// What scripts and units may rely on.
@@ -35,7 +36,11 @@ or port in use by another process; 10 cannot be unlocked; 11 not permitted.";
 /// use. Speaks the AWS KMS protocol.
 #[derive(Debug, Parser)]
 #[command(name = "kmsd", version, max_term_width = 100, after_help = EXITS)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+
     /// The configuration file (TOML).
     #[arg(long, value_name = "FILE", default_value = "/etc/kmsd/kmsd.toml")]
     config: PathBuf,
@@ -43,6 +48,12 @@ pub struct Args {
     /// Check the configuration and stop; the key store is not opened.
     #[arg(long)]
     check: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Serve from memory, for tests: prints the access keys as `export` lines; nothing is kept.
+    Dev(super::kmsd_dev::Args),
 }
 
 /// Why the daemon does not run.
@@ -107,7 +118,11 @@ pub fn run() -> ExitCode {
     process::harden();
     let args = Args::parse();
     log::start();
-    match daemon(&args) {
+    let ended = match &args.command {
+        Some(Command::Dev(dev)) => develop(dev),
+        None => daemon(&args),
+    };
+    match ended {
         Ok(()) => ExitCode::from(Exit::Ok.code()),
         Err(error) => {
             eprintln!("kmsd: {error}");
@@ -137,6 +152,24 @@ fn daemon(args: &Args) -> Result<(), KmsdError> {
     tracing::info!(signal, "stopping: what was accepted is finished first");
     listeners.stop();
     drop(served);
+    Ok(())
+}
+
+/// Serves from memory until told to stop.
+fn develop(args: &super::kmsd_dev::Args) -> Result<(), KmsdError> {
+    let signals = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(KmsdError::Start)?;
+    let mut stop = signals.block_on(async { Stop::new() }).map_err(KmsdError::Start)?;
+    let listener = http::bind(args.listen)?;
+    let address = listener.local_addr().map_err(KmsdError::Start)?;
+    let (service, tenants) = ephemeral::open(&args.accounts, args.region.clone())?;
+    let clock = Arc::new(SystemClock);
+    let server = HttpServer::start(listener, service, clock, HttpLimits::default())?;
+    super::kmsd_dev::print(&tenants, &args.region, address).map_err(KmsdError::Start)?;
+    signals.block_on(stop.wait());
+    server.stop();
     Ok(())
 }
 

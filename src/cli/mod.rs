@@ -18,6 +18,7 @@ mod init;
 mod key;
 pub mod kmsd;
 pub mod kmsd_config;
+mod kmsd_dev;
 mod log;
 mod mount;
 mod mount_helper;

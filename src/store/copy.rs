@@ -108,6 +108,14 @@ impl Copy {
         Ok(Copy { dir: dir.to_path_buf(), db, generation: 1 })
     }
 
+    /// Makes an empty copy that is in no file and ends with the process.
+    pub fn in_memory() -> Result<Copy, CopyError> {
+        let db = Connection::open_in_memory()?;
+        db.execute_batch(&format!("{TABLES} {TABLES_2} PRAGMA temp_store = MEMORY;"))?;
+        db.set_prepared_statement_cache_capacity(64);
+        Ok(Copy { dir: PathBuf::new(), db, generation: 1 })
+    }
+
     /// Opens the copy in `dir` and checks its structure.
     pub fn open(dir: &Path) -> Result<Copy, CopyError> {
         if !path(dir).try_exists()? {

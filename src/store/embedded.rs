@@ -192,6 +192,13 @@ impl Embedded {
         Ok(Embedded { key, copies: Mutex::new(Copies { lead, mirrors: copies }), lock: None })
     }
 
+    /// An empty store in memory, without slots: nothing of it is to be opened again.
+    pub fn in_memory(key: Secret<[u8; 32]>) -> Result<Embedded, EmbeddedError> {
+        let lead = Copy::in_memory()
+            .map_err(|cause| EmbeddedError::Write { dir: PathBuf::new(), cause })?;
+        Ok(Embedded { key, copies: Mutex::new(Copies { lead, mirrors: Vec::new() }), lock: None })
+    }
+
     /// Whether any of `dirs` holds something that is or was a store.
     pub fn exists(dirs: &[PathBuf]) -> bool {
         dirs.iter().any(|dir| match Copy::open(dir) {

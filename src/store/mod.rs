@@ -12,6 +12,7 @@
 pub mod audit_files;
 mod copy;
 pub mod embedded;
+pub mod ephemeral;
 pub mod lock;
 pub mod open;
 mod rows;

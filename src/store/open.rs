@@ -331,11 +331,11 @@ fn create(options: &EmbeddedOptions, dirs: &[PathBuf]) -> Result<Opened, OpenErr
     Ok((store, report, root))
 }
 
-fn records_key(root: &Secret<[u8; 32]>) -> Secret<[u8; 32]> {
+pub(super) fn records_key(root: &Secret<[u8; 32]>) -> Secret<[u8; 32]> {
     kdf::derive(root.expose(), Label::Records, b"")
 }
 
-fn audit_key(root: &Secret<[u8; 32]>) -> Secret<[u8; 32]> {
+pub(super) fn audit_key(root: &Secret<[u8; 32]>) -> Secret<[u8; 32]> {
     kdf::derive(root.expose(), Label::Audit, b"")
 }
 

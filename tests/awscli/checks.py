@@ -21,6 +21,8 @@ import botocore.config
 import botocore.credentials
 import botocore.exceptions
 
+import operations
+
 BIN, AWS = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 REGION, ACCOUNT = "local-1", "111122223333"
@@ -461,7 +463,8 @@ CHECKS = [
     check_vectors, check_cli, check_boto3, check_many_at_once, check_wrong_secret,
     check_unknown_access_key, check_stale_date, check_scope, check_changed_requests,
     check_malformed_requests, check_policy_decides, check_survives_kill, check_bad_starts,
-    check_passphrase, check_stop, check_no_secrets_in_sight,
+    check_passphrase, check_stop, operations.check_every_operation,
+    operations.check_openssl_on_the_other_side, check_no_secrets_in_sight,
 ]
 
 

@@ -36,7 +36,7 @@ impl Service {
         let key_ok = self.on_target::<may::CreateAlias>(call, &key)?;
         unmanaged(&key)?;
         key.admits(Gate::Annotate)?;
-        if self.store.alias(&self.account, &r.alias_name)?.is_some() {
+        if self.store.alias(call.account(), &r.alias_name)?.is_some() {
             return Err(KmsError::AliasExists { arn });
         }
         let changes = self.point(alias_ok, key_ok, &r.alias_name, None)?;
@@ -53,8 +53,10 @@ impl Service {
         let Named { key, .. } =
             self.named(&call.caller.principal, &r.target_key_id, Naming::KeyOnly)?;
         let alias_ok = call.may::<may::UpdateAlias>(&arn, |_| {})?;
-        let old =
-            self.store.alias(&self.account, &r.alias_name)?.ok_or(KmsError::NoSuchAlias { arn })?;
+        let old = self
+            .store
+            .alias(call.account(), &r.alias_name)?
+            .ok_or(KmsError::NoSuchAlias { arn })?;
         if let Some(old_key) = self.key(old.key)? {
             let _old_ok = self.on_target::<may::UpdateAlias>(call, &old_key)?;
             if old_key.record.usage != key.record.usage || old_key.record.spec != key.record.spec {
@@ -75,12 +77,14 @@ impl Service {
     ) -> Result<Done<Reply>, KmsError> {
         let arn = self.alias_of(call, &r.alias_name);
         let _alias_ok = call.may::<may::DeleteAlias>(&arn, |_| {})?;
-        let alias =
-            self.store.alias(&self.account, &r.alias_name)?.ok_or(KmsError::NoSuchAlias { arn })?;
+        let alias = self
+            .store
+            .alias(call.account(), &r.alias_name)?
+            .ok_or(KmsError::NoSuchAlias { arn })?;
         if let Some(key) = self.key(alias.key)? {
             let _key_ok = self.on_target::<may::DeleteAlias>(call, &key)?;
         }
-        let change = Change::DeleteAlias(self.account.clone(), alias.name);
+        let change = Change::DeleteAlias(call.account().clone(), alias.name);
         Done::change(Reply::DeleteAlias(Nothing), vec![change])
     }
 
@@ -97,17 +101,15 @@ impl Service {
             }
             None => None,
         };
-        let after = self.after_marker("aliases", r.marker.as_deref())?;
+        let account = call.account();
+        let list = format!("aliases/{account}");
+        let after = self.after_marker(&list, r.marker.as_deref())?;
         let page = r.page()?;
-        let mut records = match call.caller.principal.account() {
-            Some(account) if account != &self.account => Vec::new(),
-            _ => {
-                self.store.aliases(&self.account, only, after.as_deref(), page.saturating_add(1))?
-            }
-        };
+        let mut records =
+            self.store.aliases(account, only, after.as_deref(), page.saturating_add(1))?;
         let truncated = cut(&mut records, page);
         let next_marker =
-            records.last().filter(|_| truncated).map(|last| self.marker("aliases", &last.name));
+            records.last().filter(|_| truncated).map(|last| self.marker(&list, &last.name));
         let aliases = records.into_iter().map(|alias| AliasListEntry {
             alias_arn: alias_arn(&self.region, &alias.account, &alias.name),
             alias_name: alias.name,
@@ -120,7 +122,7 @@ impl Service {
     }
 
     fn alias_of(&self, call: &mut Call<'_>, name: &str) -> String {
-        let arn = alias_arn(&self.region, &self.account, name);
+        let arn = alias_arn(&self.region, call.account(), name);
         call.parameter("aliasName", name);
         call.resource(&arn);
         arn

@@ -11,6 +11,7 @@ use crate::kms::authz::{
 };
 use crate::kms::caller::CallerContext;
 use crate::kms::error::KmsError;
+use crate::kms::id::AccountId;
 use crate::kms::key::Key;
 use crate::kms::policy::{Context, Policy};
 use crate::sync::Arc;
@@ -43,6 +44,12 @@ impl<'a> Call<'a> {
     /// The action's name.
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// The caller's account, in which he makes and finds things; a service has none and acts in
+    /// the one that the service is for.
+    pub fn account(&self) -> &'a AccountId {
+        self.caller.principal.account().unwrap_or(&self.service.account)
     }
 
     /// A `requestParameters` member of the record.
@@ -110,7 +117,7 @@ impl<'a> Call<'a> {
     ) -> Result<Authorized<A, Plain>, KmsError> {
         let mut context = self.context();
         extend(&mut context);
-        let owner = self.service.account.clone();
+        let owner = self.account().clone();
         self.decide(Plain { owner, resource: resource.to_owned() }, &context, None)
     }
 
@@ -149,13 +156,14 @@ impl<'a> Call<'a> {
 
     /// The record of the request and its end.
     pub fn into_record(self, failure: Option<&KmsError>) -> Record {
+        let account = self.account();
         let mut subject = self.subject;
         if failure.is_some() {
             subject.response = None;
         }
         Record::call(
             self.caller,
-            &self.service.account,
+            account,
             &self.service.region,
             self.service.now(),
             self.source,

@@ -62,15 +62,15 @@ impl Service {
         let tags = checked_tags(&r.tags)?;
         let text = match &r.policy {
             Some(text) => text.clone(),
-            None => default_key_policy(&self.account),
+            None => default_key_policy(call.account()),
         };
         let policy = self.compile(&text)?;
-        if self.store.key_count(&self.account)? >= u64::from(MAX_KEYS) {
+        if self.store.key_count(call.account())? >= u64::from(MAX_KEYS) {
             return Err(KmsError::LimitExceeded { what: Quota::Keys, max: MAX_KEYS });
         }
         let draft = KeyRecord {
             id: KeyId::fresh(r.multi_region),
-            account: self.account.clone(),
+            account: call.account().clone(),
             description: r.description.clone().unwrap_or_default(),
             spec,
             usage,
@@ -117,19 +117,18 @@ impl Service {
         r: &ListKeysRequest,
     ) -> Result<Done<Reply>, KmsError> {
         let _ok: Authorized<may::ListKeys, Plain> = call.may("*", |_| {})?;
-        let after = self.after_marker("keys", r.marker.as_deref())?;
+        let account = call.account();
+        let list = format!("keys/{account}");
+        let after = self.after_marker(&list, r.marker.as_deref())?;
         let after = after.map(|id| id.parse().map_err(|_| KmsError::InvalidMarker)).transpose()?;
         let page = r.page()?;
-        let mut ids = match call.caller.principal.account() {
-            Some(account) if account != &self.account => Vec::new(),
-            _ => self.store.keys(&self.account, after, page.saturating_add(1))?,
-        };
+        let mut ids = self.store.keys(account, after, page.saturating_add(1))?;
         let truncated = cut(&mut ids, page);
         let next_marker =
-            ids.last().filter(|_| truncated).map(|id| self.marker("keys", &id.to_string()));
+            ids.last().filter(|_| truncated).map(|id| self.marker(&list, &id.to_string()));
         let keys = ids.into_iter().map(|id| KeyListEntry {
             key_id: id.to_string(),
-            key_arn: key_arn(&self.region, &self.account, id),
+            key_arn: key_arn(&self.region, account, id),
         });
         let keys = keys.collect();
         Done::read(Reply::ListKeys(ListKeysReply { keys, next_marker, truncated }))

@@ -8,6 +8,7 @@ use crate::kms::api::{AccessKeyInfo, IamReply, IamRequest, UserInfo, UserPolicy}
 use crate::kms::authz::{Authorized, Permission, Plain, may};
 use crate::kms::caller::Principal;
 use crate::kms::error::{Entity, InternalFault, KmsError, Pattern, Quota, Violation};
+use crate::kms::id::AccountId;
 use crate::kms::policy::identity_policy;
 use crate::kms::store::{AccessKeyRecord, Change, UserRecord};
 use crate::secret::Secret;
@@ -61,21 +62,21 @@ impl Service {
         match request {
             IamRequest::CreateUser { user } => {
                 let _ok = self.on_user::<may::CreateUser>(call, &user)?;
-                if self.store.user(&self.account, &user)?.is_some() {
+                if self.store.user(call.account(), &user)?.is_some() {
                     return Err(KmsError::EntityExists { what: Entity::User, name: user });
                 }
-                let change = Change::PutUser(self.blank_user(&user));
+                let change = Change::PutUser(self.blank_user(call.account(), &user));
                 Done::change(IamReply::Done, vec![change])
             }
             IamRequest::DeleteUser { user } => {
                 let _ok = self.on_user::<may::DeleteUser>(call, &user)?;
-                self.known_user(&user)?;
-                let change = Change::DeleteUser(self.account.clone(), user);
+                self.known_user(call.account(), &user)?;
+                let change = Change::DeleteUser(call.account().clone(), user);
                 Done::change(IamReply::Done, vec![change])
             }
             IamRequest::ListUsers => {
                 let _ok: Authorized<may::ListUsers, Plain> = call.may("*", |_| {})?;
-                let users = self.store.users(&self.account)?.into_iter().map(|user| UserInfo {
+                let users = self.store.users(call.account())?.into_iter().map(|user| UserInfo {
                     arn: Principal::user(&user.account, &user.name).to_string(),
                     name: user.name,
                     created: Timestamp(Millis(user.created)),
@@ -89,7 +90,7 @@ impl Service {
             IamRequest::DeleteUserPolicy { user, name } => {
                 call.parameter("policyName", name.as_str());
                 let _ok = self.on_user::<may::DeleteUserPolicy>(call, &user)?;
-                let mut record = self.known_user(&user)?;
+                let mut record = self.known_user(call.account(), &user)?;
                 let before = record.policies.len();
                 record.policies.retain(|(known, _)| *known != name);
                 if record.policies.len() == before {
@@ -99,7 +100,7 @@ impl Service {
             }
             IamRequest::ListUserPolicies { user } => {
                 let _ok = self.on_user::<may::ListUserPolicies>(call, &user)?;
-                let policies = self.known_user(&user)?.policies.into_iter();
+                let policies = self.known_user(call.account(), &user)?.policies.into_iter();
                 let policies =
                     policies.map(|(name, document)| UserPolicy { name, document }).collect();
                 Done::read(IamReply::Policies(policies))
@@ -109,7 +110,7 @@ impl Service {
                 call.parameter("accessKeyId", access_key_id.as_str());
                 let _ok = self.on_user::<may::DeleteAccessKey>(call, &user)?;
                 let record = self.store.access_key(&access_key_id)?;
-                if record.is_none_or(|r| r.user != user || r.account != self.account) {
+                if record.is_none_or(|r| r.user != user || r.account != *call.account()) {
                     let (what, name) = (Entity::AccessKey, access_key_id);
                     return Err(KmsError::NoSuchEntity { what, name });
                 }
@@ -117,7 +118,7 @@ impl Service {
             }
             IamRequest::ListAccessKeys { user } => {
                 let _ok = self.on_user::<may::ListAccessKeys>(call, &user)?;
-                let keys = self.store.access_keys(&self.account, &user)?.into_iter();
+                let keys = self.store.access_keys(call.account(), &user)?.into_iter();
                 let keys = keys.map(|key| AccessKeyInfo {
                     access_key_id: key.id,
                     created: Timestamp(Millis(key.created)),
@@ -140,8 +141,8 @@ impl Service {
         let _ok = self.on_user::<may::PutUserPolicy>(call, user)?;
         entity_name("policyName", &name)?;
         identity_policy(&document)?;
-        let record = self.store.user(&self.account, user)?;
-        let mut record = record.unwrap_or_else(|| self.blank_user(user));
+        let record = self.store.user(call.account(), user)?;
+        let mut record = record.unwrap_or_else(|| self.blank_user(call.account(), user));
         record.policies.retain(|(known, _)| *known != name);
         if usize::try_from(MAX_POLICIES).is_ok_and(|max| record.policies.len() >= max) {
             return Err(KmsError::LimitExceeded { what: Quota::UserPolicies, max: MAX_POLICIES });
@@ -156,7 +157,7 @@ impl Service {
         user: &str,
     ) -> Result<Done<IamReply>, KmsError> {
         let _ok = self.on_user::<may::CreateAccessKey>(call, user)?;
-        let keys = self.store.access_keys(&self.account, user)?.len();
+        let keys = self.store.access_keys(call.account(), user)?.len();
         if usize::try_from(MAX_ACCESS_KEYS).is_ok_and(|max| keys >= max) {
             let (what, max) = (Quota::AccessKeys, MAX_ACCESS_KEYS);
             return Err(KmsError::LimitExceeded { what, max });
@@ -166,12 +167,12 @@ impl Service {
         let sealed = self.custody.seal_secret(&secret_name(&id), secret.expose())?;
         let created = self.now().0;
         let mut changes = Vec::new();
-        if self.store.user(&self.account, user)?.is_none() {
-            changes.push(Change::PutUser(self.blank_user(user)));
+        if self.store.user(call.account(), user)?.is_none() {
+            changes.push(Change::PutUser(self.blank_user(call.account(), user)));
         }
         changes.push(Change::PutAccessKey(AccessKeyRecord {
             id: id.clone(),
-            account: self.account.clone(),
+            account: call.account().clone(),
             user: user.to_owned(),
             created,
             sealed,
@@ -188,18 +189,18 @@ impl Service {
     ) -> Result<Authorized<A, Plain>, KmsError> {
         call.parameter("userName", user);
         entity_name("userName", user)?;
-        let arn = Principal::user(&self.account, user).to_string();
+        let arn = Principal::user(call.account(), user).to_string();
         call.may(&arn, |_| {})
     }
 
-    fn known_user(&self, user: &str) -> Result<UserRecord, KmsError> {
+    fn known_user(&self, account: &AccountId, user: &str) -> Result<UserRecord, KmsError> {
         let missing = || KmsError::NoSuchEntity { what: Entity::User, name: user.to_owned() };
-        self.store.user(&self.account, user)?.ok_or_else(missing)
+        self.store.user(account, user)?.ok_or_else(missing)
     }
 
-    fn blank_user(&self, user: &str) -> UserRecord {
+    fn blank_user(&self, account: &AccountId, user: &str) -> UserRecord {
         UserRecord {
-            account: self.account.clone(),
+            account: account.clone(),
             name: user.to_owned(),
             created: self.now().0,
             policies: Vec::new(),

@@ -1,0 +1,113 @@
+//! A key service that leaves nothing behind: for tests, and for other people's.
+//!
+//! The same service over the same tables, in memory, under a root key that is nowhere else. Its
+//! audit records are made and then dropped.
+
+use super::embedded::Embedded;
+use super::open::{OpenError, audit_key, records_key};
+use crate::clock::SystemClock;
+use crate::custody::software::Software;
+use crate::kms::api::types::Plaintext;
+use crate::kms::api::{IamReply, IamRequest};
+use crate::kms::audit::{AuditError, AuditLog, ChainState, Trail};
+use crate::kms::caller::{CallerContext, Principal, Source};
+use crate::kms::error::{InternalFault, KmsError};
+use crate::kms::id::{AccountId, Region};
+use crate::kms::kdf::{self, Label};
+use crate::kms::service::{Parts, Service};
+use crate::secret::Secret;
+use crate::sync::Arc;
+
+/// The user that each account has.
+pub const USER: &str = "dev";
+
+const EVERYTHING: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["kms:*","iam:*"],"Resource":"*"}]}"#;
+
+/// Keeps nothing.
+struct Discard;
+
+impl AuditLog for Discard {
+    fn append(&self, _: &[u8], _: bool) -> Result<(), AuditError> {
+        Ok(())
+    }
+}
+
+/// An account of an ephemeral service, with the access key of its one user, who may do
+/// everything there.
+#[derive(Debug)]
+pub struct Tenant {
+    /// The account.
+    pub account: AccountId,
+    /// `AKIA...`
+    pub access_key_id: String,
+    /// Its secret.
+    pub secret_access_key: Plaintext,
+}
+
+/// A service in memory, with these accounts. The first is its own.
+pub fn open(
+    accounts: &[AccountId],
+    region: Region,
+) -> Result<(Arc<Service>, Vec<Tenant>), OpenError> {
+    let root = Secret::<[u8; 32]>::random();
+    let account = accounts.first().ok_or(KmsError::from(InternalFault::Record))?.clone();
+    let service = Arc::new(Service::new(Parts {
+        account,
+        region,
+        administrators: Vec::new(),
+        store: Box::new(Embedded::in_memory(records_key(&root))?),
+        custody: Box::new(Software::new(&root)),
+        trail: Trail::new(Box::new(Discard), audit_key(&root), ChainState::START),
+        clock: Box::new(SystemClock),
+        marker_key: kdf::derive(root.expose(), Label::Marker, b""),
+    })?);
+    let mut tenants = Vec::new();
+    for account in accounts {
+        tenants.push(settle(&service, account)?);
+    }
+    Ok((service, tenants))
+}
+
+/// Makes the account's user, as its root user would.
+fn settle(service: &Service, account: &AccountId) -> Result<Tenant, KmsError> {
+    let root = Principal::Root { account: account.clone() };
+    let root = CallerContext::direct(root, Source::Internal);
+    let user = USER.to_owned();
+    let (name, document) = ("everything".to_owned(), EVERYTHING.to_owned());
+    service.handle_iam(&root, IamRequest::PutUserPolicy { user: user.clone(), name, document })?;
+    match service.handle_iam(&root, IamRequest::CreateAccessKey { user })? {
+        IamReply::AccessKeyCreated { access_key_id, secret_access_key } => {
+            Ok(Tenant { account: account.clone(), access_key_id, secret_access_key })
+        }
+        _ => Err(InternalFault::Record.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kms::api::{CreateKeyRequest, ListKeysRequest, Reply, Request};
+
+    #[test]
+    fn accounts_of_one_service_see_their_own_keys_alone() {
+        let accounts: Vec<AccountId> =
+            ["111122223333", "444455556666"].map(|text| text.parse().unwrap()).into();
+        let (service, tenants) = open(&accounts, "us-east-1".parse().unwrap()).unwrap();
+        assert_ne!(tenants[0].access_key_id, tenants[1].access_key_id);
+        let of = |account: &AccountId| {
+            CallerContext::direct(Principal::user(account, USER), Source::Internal)
+        };
+        let ask = |account, request| service.handle(&of(account), request).unwrap();
+        let made = ask(&accounts[1], Request::CreateKey(CreateKeyRequest::default()));
+        let Reply::CreateKey(made) = made else { panic!("another reply") };
+        assert_eq!(made.key_metadata.aws_account_id, "444455556666");
+        assert!(made.key_metadata.arn.contains(":444455556666:"));
+        for (account, count) in accounts.iter().zip([0, 1]) {
+            let Reply::ListKeys(list) = ask(account, Request::ListKeys(ListKeysRequest::default()))
+            else {
+                panic!("another reply")
+            };
+            assert_eq!(list.keys.len(), count);
+        }
+    }
+}
