@@ -83,7 +83,7 @@ struct Slot {
 enum State {
     #[default]
     Waiting,
-    Answered(Answer),
+    Answered(Box<Answer>),
     Lost,
 }
 
@@ -152,7 +152,7 @@ impl KmsConn for UnixConn {
                 link.cut();
             }
             match slot.wait(SLOW) {
-                State::Answered(answer) => return Ok(answer),
+                State::Answered(answer) => return Ok(*answer),
                 State::Lost if repeatable && Instant::now() < deadline => {}
                 State::Lost => return Err(Unreachable),
                 State::Waiting => {
@@ -304,7 +304,7 @@ impl Link {
         let slot = self.pending.lock().as_mut().and_then(|pending| pending.remove(&id));
         // Nobody waits any more: the caller's time was up.
         if let Some(slot) = slot {
-            slot.fill(State::Answered(answer));
+            slot.fill(State::Answered(Box::new(answer)));
         }
     }
 
