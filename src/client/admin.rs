@@ -38,8 +38,8 @@ impl Admin {
 
     /// One action of the KMS API.
     pub fn call(&self, request: Request) -> Result<Reply, AdminError> {
-        match self.conn.ask(Ask::Api(Compat(request)))? {
-            Answer::Api(Compat(reply)) => Ok(reply),
+        match self.conn.ask(Ask::Api(Compat(Box::new(request))))? {
+            Answer::Api(Compat(reply)) => Ok(*reply),
             other => Err(unexpected(other)),
         }
     }

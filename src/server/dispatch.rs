@@ -113,8 +113,8 @@ impl Dispatcher {
             }
             Ask::ManagedKey => text(self.service.managed_key()),
             Ask::Resolve(key) => text(self.service.resolve(&self.direct(peer), &key)),
-            Ask::Api(Compat(request)) => match self.service.handle(&self.direct(peer), request) {
-                Ok(reply) => Answer::Api(Compat(reply)),
+            Ask::Api(Compat(request)) => match self.service.handle(&self.direct(peer), *request) {
+                Ok(reply) => Answer::Api(Compat(Box::new(reply))),
                 Err(error) => Answer::Failed(Compat(error)),
             },
             Ask::Iam(Compat(request)) => {

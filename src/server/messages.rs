@@ -206,7 +206,7 @@ pub enum Ask {
     Resolve(String),
     /// One action of the KMS API, as the peer itself. Answer: [`Answer::Api`] or
     /// [`Answer::Failed`].
-    Api(Compat<Request>),
+    Api(Compat<Box<Request>>),
     /// Administration of users, as the peer itself. Answer: [`Answer::Iam`] or
     /// [`Answer::Failed`].
     Iam(Compat<IamRequest>),
@@ -226,7 +226,7 @@ pub enum Answer {
     /// A key id.
     Text(String),
     /// An action's reply.
-    Api(Compat<Reply>),
+    Api(Compat<Box<Reply>>),
     /// The reply of user administration.
     Iam(Compat<IamReply>),
     /// The action failed, as AWS has it fail.

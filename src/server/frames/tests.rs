@@ -41,7 +41,7 @@ fn asks() -> Vec<Ask> {
         Ask::Tamper { caller: user, place, object: "o".into(), what: "w".into() },
         Ask::ManagedKey,
         Ask::Resolve("alias/x".into()),
-        Ask::Api(Compat(api)),
+        Ask::Api(Compat(Box::new(api))),
         Ask::Iam(Compat(IamRequest::CreateAccessKey { user: "anna".into() })),
     ]
 }
