@@ -5,6 +5,7 @@
 //! | [`threat_model`] | who is kept out, who is not, and what each of them can still learn |
 //! | [`semantics`] | what programs on a mount can rely on |
 //! | [`operations`] | running it: key stores, mounts, units, logs, exit codes |
+//! | [`key_service`] | where kmsd differs from AWS KMS, and what it chose |
 
 #[doc = include_str!("threat_model.md")]
 pub mod threat_model {}
@@ -14,3 +15,6 @@ pub mod semantics {}
 
 #[doc = include_str!("operations.md")]
 pub mod operations {}
+
+#[doc = include_str!("key_service.md")]
+pub mod key_service {}

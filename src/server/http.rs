@@ -326,13 +326,24 @@ fn decide(
         headers: &headers,
         body,
     };
-    let caller = match authenticate(shared, peer, &view) {
+    let query = super::sts::is_query(view.header(CONTENT_TYPE.as_str()));
+    let service = if query { "sts" } else { "kms" };
+    let caller = match authenticate(shared, peer, &view, service) {
         Ok(caller) => caller,
         Err(failure) => {
             tracing::info!(%peer, name = failure.name, "a request was not authenticated");
             return Outcome::failed(&failure, request_id());
         }
     };
+    if query {
+        let (status, body) = super::sts::answer(&caller, body);
+        return Outcome {
+            status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            media: super::sts::MEDIA_TYPE,
+            body: body.into_bytes(),
+            request_id: caller.request_id,
+        };
+    }
     let target = view.header("x-amz-target");
     let reply = if head.method == Method::POST && head.uri.path() == "/" {
         json::request(target, body)
@@ -356,13 +367,14 @@ fn authenticate(
     shared: &Shared,
     peer: SocketAddr,
     view: &SignedView<'_>,
+    service: &str,
 ) -> Result<CallerContext, Failure> {
     let refuse = |error: SigError| Failure::from(&error);
     let presented = Presented::parse(view).map_err(refuse)?;
     presented
         .check_scope(&Expected {
             region: shared.service.region().as_str(),
-            service: "kms",
+            service,
             now: shared.clock.now().seconds(),
         })
         .map_err(refuse)?;

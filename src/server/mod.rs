@@ -19,6 +19,7 @@ pub mod http;
 pub mod json;
 pub mod messages;
 pub mod sigv4;
+pub mod sts;
 mod sys;
 pub mod unix;
 pub mod users;

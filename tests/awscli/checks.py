@@ -464,7 +464,7 @@ CHECKS = [
     check_unknown_access_key, check_stale_date, check_scope, check_changed_requests,
     check_malformed_requests, check_policy_decides, check_survives_kill, check_bad_starts,
     check_passphrase, check_stop, operations.check_every_operation,
-    operations.check_openssl_on_the_other_side, check_no_secrets_in_sight,
+    operations.check_openssl_on_the_other_side, operations.check_who_am_i, check_no_secrets_in_sight,
 ]
 
 

@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import uuid
 
+import boto3
 import botocore
 import botocore.exceptions
 
@@ -258,3 +259,11 @@ def check_openssl_on_the_other_side(kmsd, key, secret):
                 raise AssertionError(f"{algorithm}: a bad signature was verified")
             except kms.exceptions.KMSInvalidSignatureException:
                 pass
+
+
+def check_who_am_i(kmsd, key, secret):
+    sts = boto3.client(
+        "sts", region_name=kmsd.client(key, secret).meta.region_name, aws_access_key_id=key,
+        aws_secret_access_key=secret, endpoint_url=f"http://127.0.0.1:{kmsd.port}")
+    told = sts.get_caller_identity()
+    assert told["Account"] == "111122223333" and ":user/" in told["Arn"], told
