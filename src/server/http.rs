@@ -367,7 +367,7 @@ fn authenticate(
     shared: &Shared,
     peer: SocketAddr,
     view: &SignedView<'_>,
-    service: &str,
+    service: &'static str,
 ) -> Result<CallerContext, Failure> {
     let refuse = |error: SigError| Failure::from(&error);
     let presented = Presented::parse(view).map_err(refuse)?;
