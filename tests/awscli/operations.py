@@ -99,6 +99,7 @@ class Bench:
                 KeyId=self.agreeing, KeyAgreementAlgorithm="ECDH",
                 PublicKey=kms.get_public_key(KeyId=self.agreeing)["PublicKey"]),
             "DescribeCustomKeyStores": dict,
+            "DisableKey": lambda: dict(KeyId=self.make()),
             "DisconnectCustomKeyStore": lambda: store,
             "Encapsulate": lambda: dict(KeyId=key, EncapsulationAlgorithm="ML_KEM"),
             "Encrypt": lambda: dict(KeyId=key, Plaintext=b"x"),
