@@ -78,7 +78,7 @@ run_script() { # SCRIPT LABEL ROUNDS TRANSPORT ARGUMENTS...
     say "$script${transport:+ over $transport}"
     SECONDS=0
     as_root env KMSFS_BIN_DIR="$KMSFS_BIN_DIR" KMSFS_ROUNDS="$rounds" KMSFS_TRANSPORT="$transport" \
-        timeout -k 30 $((600 + rounds * 30)) "$script" "$@" </dev/null 2>&1 | tee "$log"
+        timeout -k 30 $((rounds < 50 ? 600 + rounds * 30 : 36000)) "$script" "$@" </dev/null 2>&1 | tee "$log"
     count "$label" "$log" "${PIPESTATUS[0]}"
 }
 

@@ -52,7 +52,9 @@ pub fn run() -> ExitCode {
     process::harden();
     let mut args: Vec<OsString> = env::args_os().collect();
     let called = args.first().and_then(|a| Path::new(a).file_name()?.to_str());
-    if called.is_some_and(|name| name.starts_with("mount.")) {
+    // `mount.fuse` runs the type's name with a path where a command would be.
+    let by_fuse = args.get(1).is_some_and(|a| a.as_encoded_bytes().starts_with(b"/"));
+    if by_fuse || called.is_some_and(|name| name.starts_with("mount.")) {
         let out = Out::new(false);
         let code = outcome(mount_as_helper(args.drain(1..), out), out);
         return ExitCode::from(code.for_mount_helper());
@@ -65,6 +67,9 @@ pub fn run() -> ExitCode {
 
 fn mount_as_helper(args: impl Iterator<Item = OsString>, out: Out) -> Result<(), CliError> {
     let call = mount_helper::parse(args)?;
+    if call.remount {
+        return mount::change(&call);
+    }
     mount::run(&MountPlan::from_helper(call)?, out)
 }
 

@@ -16,6 +16,7 @@ use super::config::MountPlan;
 use super::daemon::{self, Reporter, Side};
 use super::error::CliError;
 use super::exit::Exit;
+use super::mount_helper::HelperCall;
 use super::out::Out;
 use super::passphrase::Typed;
 use super::service::{KeyService, Use};
@@ -53,6 +54,20 @@ pub fn run(plan: &MountPlan, out: Out) -> Result<(), CliError> {
             sys::exit_now(code.code().into());
         }
     }
+}
+
+/// Changes the flags of a mount that is there: `mount -o remount,ro`. The process that serves it
+/// is not asked; the kernel keeps these flags.
+pub fn change(call: &HelperCall) -> Result<(), CliError> {
+    let path = &call.mountpoint;
+    let failed = |source| CliError::Io { action: "remount", path: path.clone(), source };
+    if !mounts::at(path).map_err(failed)?.is_some_and(|m| m.is_kmsfs()) {
+        return Err(CliError::NotMounted { path: path.clone() });
+    }
+    if call.fake {
+        return Ok(());
+    }
+    transport::remount(path, &call.options.flags).map_err(failed)
 }
 
 /// Everything that can be told before a process is started or a key asked for.

@@ -1,6 +1,8 @@
 //! The calling convention of mount(8): `mount.kmsfs SPEC DIR [-sfnv] [-N NS] [-t TYPE] [-o OPTS]`.
 //!
-//! A link named `mount.kmsfs` in /sbin makes `mount -t kmsfs` and fstab lines work.
+//! A link named `mount.kmsfs` in /sbin makes `mount -t kmsfs` and fstab lines work. mount(8) finds
+//! a mount that is there under its type in the mount table, `fuse.kmsfs`: for that it asks
+//! `mount.fuse`, which calls `kmsfs SPEC DIR -o OPTS`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -19,7 +21,12 @@ pub struct HelperCall {
     pub options: MountOpts,
     /// `-f`: check everything, mount nothing.
     pub fake: bool,
+    /// `-o remount`: the mount is there, and its flags change.
+    pub remount: bool,
 }
+
+/// What the mount table shows of a FUSE mount; mount(8) hands it back with `remount`.
+const SHOWN: [&str; 6] = ["user_id=", "group_id=", "max_read=", "blksize=", "rootmode=", "fd="];
 
 const WRONG: CliError = CliError::Usage {
     what: "mount.kmsfs was not called as mount(8) calls it",
@@ -60,8 +67,12 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<HelperCall, Cli
         }
     }
     let mut parsed = MountOpts::default();
+    let mut remount = false;
     for option in given.iter().flat_map(|text| options::split(text)) {
+        remount |= option == "remount";
         match parsed.add_one(&option) {
+            Err(OptionError::Unknown { .. })
+                if option == "remount" || SHOWN.iter().any(|shown| option.starts_with(shown)) => {}
             // `-s` asks for options to be let pass that are not known.
             Err(OptionError::Unknown { .. }) if sloppy => {}
             other => other?,
@@ -70,7 +81,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<HelperCall, Cli
     let mut paths = paths.into_iter();
     match (paths.next(), paths.next(), paths.next()) {
         (Some(lower), Some(mountpoint), None) => {
-            Ok(HelperCall { lower, mountpoint, options: parsed, fake })
+            Ok(HelperCall { lower, mountpoint, options: parsed, fake, remount })
         }
         _ => Err(WRONG),
     }
@@ -97,6 +108,14 @@ mod tests {
     fn letters_joined_and_apart() {
         let c = call(&["-fnv", "/a", "/b", "-oro", "-t", "kmsfs"]).unwrap();
         assert!(c.fake && c.options.flags.read_only);
+    }
+
+    #[test]
+    fn a_remount_hands_back_what_the_mount_table_shows() {
+        let options = "ro,remount,nosuid,user_id=0,group_id=0,default_permissions,allow_other";
+        let c = call(&["/a", "/b", "-o", options]).unwrap();
+        assert!(c.remount && c.options.flags.read_only && !c.options.flags.suid);
+        assert!(!call(&["/a", "/b", "-o", "ro"]).unwrap().remount);
     }
 
     #[test]

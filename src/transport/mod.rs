@@ -44,6 +44,7 @@ use std::path::PathBuf;
 
 use self::session::Route;
 
+pub use self::mount::remount;
 pub use self::readahead::raise as raise_readahead;
 pub use self::session::{Session, serve};
 pub use self::uring::choice::{Obstacle, possible as ring_possible};

@@ -77,6 +77,12 @@ fn directly(
     }
 }
 
+/// Changes the flags of the mount at `mountpoint`. The kernel keeps them; nobody is asked.
+pub fn remount(mountpoint: &Path, f: &MountFlags) -> io::Result<()> {
+    let target = CString::new(mountpoint.as_os_str().as_bytes())?;
+    sys::mount(c"none", &target, c"fuse.kmsfs", libc::MS_REMOUNT | flags(f), c"")
+}
+
 fn flags(f: &MountFlags) -> c_ulong {
     let pick = |on, flag| if on { flag } else { 0 };
     pick(f.read_only, libc::MS_RDONLY)

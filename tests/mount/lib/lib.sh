@@ -64,6 +64,22 @@ need() {
     done
 }
 
+# cargo_tool NAME VERSION: a test program from crates.io, built once per machine; $TOOLS/NAME is it.
+cargo_tool() {
+    TOOLS=${KMSFS_TOOLS:-/var/tmp/kmsfs-tools}/$1-$2
+    [ -x "$TOOLS/$1" ] && return
+    local cargo=${CARGO:-$(command -v cargo || echo "$HOME/.cargo/bin/cargo")} built
+    built=$(mktemp -d "${KMSFS_TEST_DIR:-/var/tmp}/kmsfs-build-XXXXXX")
+    # Not the target directory of this package, nor its lock.
+    if ! (cd / && CARGO_TARGET_DIR=$built/target "$cargo" install "$1" --locked --version "$2" --root "$built" --quiet) 2>"$built/log"; then
+        fail "$1 $2 from crates.io" "$(tail -n 3 "$built/log")"
+        rm -rf "$built"
+        finish
+    fi
+    mkdir -p "$TOOLS" && cp "$built/bin/$1" "$TOOLS/$1"
+    rm -rf "$built"
+}
+
 # mount_volume [LOWER [MNT [OPTIONS]]] with an embedded key service, in the background, over the
 # transport that KMSFS_TRANSPORT names, if it does.
 mount_volume() {
