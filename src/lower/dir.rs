@@ -146,6 +146,12 @@ impl Dir {
         self.open(name, flags, Mode::from_raw_mode(perm)).map(LowerFile::new)
     }
 
+    /// Makes a regular file without a name in this directory's filesystem (O_TMPFILE).
+    pub fn create_nameless(&self, perm: u32) -> Result<LowerFile> {
+        let flags = OFlags::TMPFILE | OFlags::RDWR;
+        self.open(b".", flags, Mode::from_raw_mode(perm)).map(LowerFile::new)
+    }
+
     /// Opens whatever the name is as a mere reference (`O_PATH`), symlinks included.
     pub fn pin(&self, name: &[u8]) -> Result<OwnedFd> {
         self.open(name, OFlags::PATH, Mode::empty())

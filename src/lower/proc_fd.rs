@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, Timestamps, XattrFlags};
 use rustix::io::Errno;
 
-use super::{LowerFile, LowerStat, Result};
+use super::{Dir, LowerFile, LowerStat, Result};
 
 /// An inode held open as a mere reference.
 #[derive(Debug)]
@@ -37,6 +37,21 @@ impl<'a> Pinned<'a> {
     pub fn chown(&self, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
         let (uid, gid) = (uid.map(rustix::fs::Uid::from_raw), gid.map(rustix::fs::Gid::from_raw));
         rustix::fs::chownat(self.fd, c"", uid, gid, rustix::fs::AtFlags::EMPTY_PATH)
+    }
+
+    /// linkat of the inode itself.
+    pub fn link(&self, to: &Dir, new: &[u8]) -> Result<()> {
+        let (here, follow) = (rustix::fs::CWD, rustix::fs::AtFlags::SYMLINK_FOLLOW);
+        rustix::fs::linkat(here, self.path.as_str(), to.fd(), new, follow)
+    }
+
+    /// When the inode was made: seconds and nanoseconds since 1970, where the filesystem
+    /// remembers.
+    pub fn born(&self) -> Result<Option<(i64, u32)>> {
+        let (how, want) = (rustix::fs::AtFlags::EMPTY_PATH, rustix::fs::StatxFlags::BTIME);
+        let st = rustix::fs::statx(self.fd, c"", how, want)?;
+        let known = st.stx_mask & want.bits() != 0;
+        Ok(known.then_some((st.stx_btime.tv_sec, st.stx_btime.tv_nsec)))
     }
 
     /// utimensat on the inode, a symlink itself included.

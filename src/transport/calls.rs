@@ -6,7 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::watch::Contested;
 use crate::volume::{
@@ -231,6 +231,24 @@ impl Calls {
     ) -> Answer<(Entry, Handle)> {
         let made = guarded(|| self.volume.create(cx, parent, name, mode, flags));
         made.map(|(entry, o)| (entry, opened(o)))
+    }
+
+    /// TMPFILE.
+    pub fn tmpfile(
+        &self,
+        cx: &ReqCtx,
+        parent: Ino,
+        mode: u32,
+        flags: i32,
+    ) -> Answer<(Entry, Handle)> {
+        let made = guarded(|| self.volume.tmpfile(cx, parent, mode, flags));
+        made.map(|(entry, o)| (entry, opened(o)))
+    }
+
+    /// STATX: what GETATTR says, and when the inode was made.
+    pub fn statx(&self, ino: Ino, fh: Option<Fh>) -> Answer<(Kept, Option<SystemTime>)> {
+        let kept = self.getattr(ino, fh)?;
+        Ok((kept, guarded(|| self.volume.born(ino))?))
     }
 
     /// READ. Fewer bytes than `out` has only at the end of the file.

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 
-use crate::lower::{FileIo, Pinned};
+use crate::lower::{FileIo, LowerStat, Pinned};
 use crate::sync::Arc;
 
 use super::Volume;
@@ -17,6 +17,12 @@ impl Volume {
     pub fn getattr(&self, ino: Ino, _fh: Option<Fh>) -> Result<Attr, Errno> {
         let inode = self.inodes.get(ino).ok_or(Errno::ESTALE)?;
         self.attr(&inode)
+    }
+
+    /// When an inode was made, for statx(2); `None` where the lower filesystem does not remember.
+    pub fn born(&self, ino: Ino) -> Result<Option<SystemTime>, Errno> {
+        let inode = self.inodes.get(ino).ok_or(Errno::ESTALE)?;
+        self.with_pinned(&inode, |pin| Ok(pin.born()?.map(LowerStat::time)))
     }
 
     pub(super) fn attr(&self, inode: &Arc<Inode>) -> Result<Attr, Errno> {
@@ -205,7 +211,6 @@ fn pair(time: SystemTime) -> (i64, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lower::LowerStat;
     use std::time::Duration;
 
     #[test]

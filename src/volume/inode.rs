@@ -150,8 +150,15 @@ impl Inodes {
 
     /// Finds or makes the inode for a lower object, notes its name, and counts one lookup.
     pub fn intern(&self, lower_ino: u64, kind: FileKind, alias: Alias) -> Arc<Inode> {
+        let inode = self.intern_nameless(lower_ino, kind);
+        inode.seen_as(alias);
+        inode
+    }
+
+    /// The same for an object that no name is known of; the caller pins it.
+    pub fn intern_nameless(&self, lower_ino: u64, kind: FileKind) -> Arc<Inode> {
         let ino = self.number(lower_ino);
-        let inode = {
+        {
             let entry = self
                 .table
                 .entry(ino.0)
@@ -168,9 +175,7 @@ impl Inodes {
             };
             inode.lookups.fetch_add(1, Ordering::AcqRel);
             inode
-        };
-        inode.seen_as(alias);
-        inode
+        }
     }
 
     /// Takes back `n` lookups. Gives the inode if it is forgotten by that.

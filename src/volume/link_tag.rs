@@ -6,6 +6,7 @@
 //! and is put right when it is next looked up.
 
 use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::AsFd;
 
 use rustix::fs::XattrFlags;
 
@@ -114,6 +115,27 @@ impl Volume {
         let Some(place) = place else { return Ok(false) };
         put(io, place, &tag)?;
         Ok(true)
+    }
+
+    /// Writes the tag of the first name that an object was given after it was made without one.
+    /// It was pinned all the time, so that nobody can have put another in its place.
+    pub(super) fn tag_first_name(&self, inode: &Arc<Inode>, new: &Alias) -> Result<(), Errno> {
+        let open = inode.file.lock();
+        let lower;
+        let io: &dyn FileIo = match &open.state {
+            Some(file) => file.io(),
+            None => {
+                let pin = inode.pin.lock().clone().ok_or(Errno::ESTALE)?;
+                lower = self.io(Pinned::new(pin.as_fd()).reopen(true)?.0);
+                lower.as_ref()
+            }
+        };
+        let Some(head) = Head::read(io)? else { return Ok(()) };
+        let tag = self.tag_for(new.parent, &new.lower, &head.header.id())?;
+        match head.place_of(&NONE) {
+            Some(place) => put(io, place, &tag),
+            None => Ok(()),
+        }
     }
 
     /// Checks that one of the link tags in `head` is for the name that `inode` was last seen

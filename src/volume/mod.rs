@@ -5,7 +5,7 @@
 //!
 //! | file | is |
 //! |---|---|
-//! | `tree`, `rename`, `symlink`, `readdir` | names |
+//! | `tree`, `rename`, `symlink`, `tmpfile`, `readdir` | names |
 //! | `directory`, `inode`, `handle` | what is remembered of directories, inodes and open files |
 //! | `ahead` | keys for whoever opens one file after the other |
 //! | `link_tag` | which name an object answers to |
@@ -38,6 +38,7 @@ mod revoke;
 mod session;
 mod slots;
 mod symlink;
+mod tmpfile;
 mod tree;
 mod types;
 mod xattr;

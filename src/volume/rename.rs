@@ -127,10 +127,12 @@ impl Volume {
         if inode.kind == FileKind::Directory {
             return Err(Errno::EPERM);
         }
-        let old = inode.alias().ok_or(Errno::ENOENT)?;
-        let (_, from_fd) = self.dir_and_fd(old.parent)?;
         let (state, fd) = self.dir_and_fd(new_parent)?;
         let lower = state.lower_name(new_name)?;
+        let Some(old) = inode.alias() else {
+            return self.link_nameless(&inode, (new_parent, &state, &fd), &lower);
+        };
+        let (_, from_fd) = self.dir_and_fd(old.parent)?;
         let new = Alias { parent: new_parent, lower: lower.name().as_bytes().into() };
         match fd.stat(&new.lower) {
             Ok(_) => return Err(Errno::EEXIST),

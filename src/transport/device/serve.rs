@@ -83,6 +83,7 @@ pub fn may_wait(opcode: u32) -> bool {
             | op::RENAME2
             | op::OPEN
             | op::CREATE
+            | op::TMPFILE
             | op::RELEASE
             | op::FSYNC
             | op::OPENDIR

@@ -83,7 +83,11 @@ pub mod op {
     pub const LSEEK: u32 = 46;
     /// copy_file_range(2); the reply counts in 32 bits.
     pub const COPY_FILE_RANGE: u32 = 47;
-    /// The same; the reply counts in 64 bits.
+    /// Make a file without a name and open it.
+    pub const TMPFILE: u32 = 51;
+    /// Attributes, the time of birth among them.
+    pub const STATX: u32 = 52;
+    /// The same as COPY_FILE_RANGE; the reply counts in 64 bits.
     pub const COPY_FILE_RANGE_64: u32 = 53;
 }
 
@@ -215,7 +219,19 @@ wire!(/// RENAME2; RENAME has the first field alone.
 Rename2In: 16 { newdir: u64, flags: u32, pad: u32, });
 wire!(/// OPEN and OPENDIR.
 OpenIn: 8 { flags: u32, open_flags: u32, });
-wire!(/// CREATE.
+wire!(/// STATX.
+StatxIn: 24 { flags: u32, pad: u32, fh: u64, sync_flags: u32, mask: u32, });
+wire!(/// A time in the reply to STATX.
+StatxTime: 16 { sec: u64, nsec: u32, pad: u32, });
+wire!(/// The reply to STATX.
+StatxOut: 288 {
+    attr_valid: u64, attr_valid_nsec: u32, flags: u32, pad: [u64; 2],
+    mask: u32, blksize: u32, attributes: u64, nlink: u32, uid: u32, gid: u32, mode: u16, pad2: u16,
+    ino: u64, size: u64, blocks: u64, attributes_mask: u64,
+    atime: StatxTime, btime: StatxTime, ctime: StatxTime, mtime: StatxTime,
+    rdev_major: u32, rdev_minor: u32, dev_major: u32, dev_minor: u32, pad3: [u64; 14],
+});
+wire!(/// CREATE and TMPFILE.
 CreateIn: 16 { flags: u32, mode: u32, umask: u32, open_flags: u32, });
 wire!(/// The reply to OPEN, and part of the one to CREATE.
 OpenOut: 16 { fh: u64, open_flags: u32, backing_id: i32, });

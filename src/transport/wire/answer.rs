@@ -109,6 +109,16 @@ pub fn answer(
             let (entry, open) = (encode::entry(&entry), encode::opened(handle));
             Ok(Reply::fixed(&abi::CreateOut { entry, open }))
         }
+        Op::Tmpfile { mode, umask, flags } => {
+            cx.umask = umask;
+            let (entry, handle) = calls.tmpfile(&cx, ino, mode, flags)?;
+            let (entry, open) = (encode::entry(&entry), encode::opened(handle));
+            Ok(Reply::fixed(&abi::CreateOut { entry, open }))
+        }
+        Op::Statx { fh } => {
+            let (kept, born) = calls.statx(ino, fh)?;
+            Ok(Reply::fixed(&encode::statx(&kept, born)))
+        }
         Op::Read { fh, offset, size } => {
             calls.read(ino, fh, offset, body.room(size)).map(Reply::InPlace)
         }

@@ -23,6 +23,8 @@ pub enum Op<'a> {
     Link { ino: Ino, name: &'a [u8] },
     Open { flags: i32, kill_suidgid: bool },
     Create { name: &'a [u8], mode: u32, umask: u32, flags: i32 },
+    Tmpfile { mode: u32, umask: u32, flags: i32 },
+    Statx { fh: Option<Fh> },
     Read { fh: Fh, offset: u64, size: usize },
     Write { fh: Fh, offset: u64, data: &'a [u8], from: WriteFrom, kill_suidgid: bool },
     Statfs,
@@ -84,6 +86,16 @@ pub fn decode<'a>(head: &InHeader, args: &[u8], input: &'a [u8]) -> Result<Op<'a
             let a: abi::CreateIn = fixed(args)?;
             let flags = signed(a.flags);
             Op::Create { name: input.name()?, mode: a.mode, umask: a.umask, flags }
+        }
+        op::TMPFILE => {
+            let a: abi::CreateIn = fixed(args)?;
+            // The kernel makes a name up, which nobody will see.
+            input.name()?;
+            Op::Tmpfile { mode: a.mode, umask: a.umask, flags: signed(a.flags) }
+        }
+        op::STATX => {
+            let a: abi::StatxIn = fixed(args)?;
+            Op::Statx { fh: (a.flags & abi::GETATTR_FH != 0).then_some(Fh(a.fh)) }
         }
         op::READ => {
             let a: abi::ReadIn = fixed(args)?;

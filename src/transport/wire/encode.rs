@@ -61,6 +61,38 @@ pub fn kept(k: &Kept) -> abi::AttrOut {
     abi::AttrOut { attr_valid, attr_valid_nsec, pad: 0, attr: attr(a) }
 }
 
+/// Attributes as STATX has them.
+pub fn statx(k: &Kept, born: Option<SystemTime>) -> abi::StatxOut {
+    let a = &k.attr;
+    let at = |t| {
+        let (sec, nsec) = time(t);
+        abi::StatxTime { sec, nsec, pad: 0 }
+    };
+    let known = libc::STATX_BASIC_STATS | born.map_or(0, |_| libc::STATX_BTIME);
+    let mode = format_bits(a.kind) | u32::from(a.perm);
+    abi::StatxOut {
+        attr_valid: k.ttl.as_secs(),
+        attr_valid_nsec: k.ttl.subsec_nanos(),
+        mask: known,
+        blksize: a.blksize,
+        nlink: a.nlink,
+        uid: a.uid,
+        gid: a.gid,
+        // 16 bits hold every type and permission.
+        mode: u16::try_from(mode).unwrap_or(a.perm),
+        ino: a.ino.0,
+        size: a.size,
+        blocks: a.blocks,
+        atime: at(a.atime),
+        btime: born.map(at).unwrap_or_default(),
+        ctime: at(a.ctime),
+        mtime: at(a.mtime),
+        rdev_major: libc::major(a.rdev.into()),
+        rdev_minor: libc::minor(a.rdev.into()),
+        ..abi::StatxOut::default()
+    }
+}
+
 /// A handle.
 pub fn opened(h: Handle) -> abi::OpenOut {
     abi::OpenOut { fh: h.fh.0, open_flags: h.flags, backing_id: 0 }

@@ -55,12 +55,16 @@ fn names() {
     is(9, &bytes![32: 0o755, 32: 0o22], b"dir\0", dir);
     let file = Op::Create { name: b"f", mode: 0o644, umask: 0o22, flags: 0x8042 };
     is(35, &bytes![32: 0x8042, 32: 0o644, 32: 0o22, 32: 0], b"f\0", file);
+    let nameless = Op::Tmpfile { mode: 0o600, umask: 0o77, flags: 0x41_0002 };
+    is(51, &bytes![32: 0x41_0002, 32: 0o600, 32: 0o77, 32: 0], b"#1\0", nameless);
 }
 
 #[test]
 fn attributes() {
     is(3, &bytes![32: 0, 32: 0, 64: 5], &[], Op::Getattr { fh: None });
     is(3, &bytes![32: 1, 32: 0, 64: 5], &[], Op::Getattr { fh: Some(Fh(5)) });
+    is(52, &bytes![32: 0, 32: 0, 64: 5, 32: 0, 32: 0x800], &[], Op::Statx { fh: None });
+    is(52, &bytes![32: 1, 32: 0, 64: 5, 32: 0, 32: 0x800], &[], Op::Statx { fh: Some(Fh(5)) });
     is(34, &bytes![32: 4, 32: 0], &[], Op::Access { mask: 4 });
     is(5, &[], &[], Op::Readlink);
     is(17, &[], &[], Op::Statfs);

@@ -1,0 +1,110 @@
+//! Files without a name: O_TMPFILE, and the name that one may get later.
+
+use std::os::fd::AsFd;
+
+use crate::format::CipherName;
+use crate::lower::{Dir, FileIo, Pinned};
+use crate::sync::Arc;
+
+use super::Volume;
+use super::directory::DirState;
+use super::inode::{Alias, Inode};
+use super::keys::FreshFor;
+use super::types::{Entry, Errno, FileKind, Ino, Opened, ReqCtx};
+
+impl Volume {
+    /// open(2) with O_TMPFILE: a regular file in `parent`'s filesystem that no name leads to.
+    /// It is sealed under the key of `parent`, and gone with its last handle unless
+    /// [`Volume::link`] gives it a name.
+    ///
+    /// # Errors
+    /// EOPNOTSUPP where the lower filesystem has no such files.
+    ///
+    /// # Crash
+    /// Without a name it is gone.
+    pub fn tmpfile(
+        &self,
+        cx: &ReqCtx,
+        parent: Ino,
+        mode: u32,
+        flags: i32,
+    ) -> Result<(Entry, Opened), Errno> {
+        self.writable()?;
+        let (state, fd) = self.dir_and_fd(parent)?;
+        let caller = self.caller(cx);
+        let fresh = self.keys.generate(caller, &state.wrapped.key_id, self.id, FreshFor::File)?;
+        let perm = self.perm_for(cx, &state, &fd, mode);
+        let lower = fd.create_nameless(perm)?;
+        let pin = lower.fd().try_clone_to_owned().map_err(|_| Errno(libc::EMFILE))?;
+        self.give_inode_to_caller(cx, &fd, &Pinned::new(pin.as_fd()), perm)?;
+        let st = lower.stat()?;
+        let inode = self.inodes.intern_nameless(st.ino, FileKind::Regular);
+        *inode.pin.lock() = Some(Arc::new(pin));
+        // The tag of a name comes with the name.
+        let file = Arc::new(self.fresh_file(self.io(lower), &state, b"", fresh));
+        file.set_fresh_link_tag([0; 32]);
+        file.set_mtime(Some(st.mtime));
+        {
+            let mut open = inode.file.lock();
+            open.state = Some(Arc::clone(&file));
+            open.handles += 1;
+        }
+        let attr = self.attr_at(&inode, &st, None);
+        let opened = self.add_handle(inode, file, caller, flags);
+        Ok((Entry { attr, generation: 0 }, opened))
+    }
+
+    /// Makes what was created as root the caller's, by reference.
+    fn give_inode_to_caller(
+        &self,
+        cx: &ReqCtx,
+        parent: &Dir,
+        pin: &Pinned<'_>,
+        perm: u32,
+    ) -> Result<(), Errno> {
+        if self.euid != 0 || (cx.uid == 0 && cx.gid == 0) {
+            return Ok(());
+        }
+        let inherits = parent.stat_self()?.mode & libc::S_ISGID != 0;
+        pin.chown(Some(cx.uid), (!inherits).then_some(cx.gid))?;
+        if perm & (libc::S_ISUID | libc::S_ISGID) != 0 {
+            pin.chmod(perm)?;
+        }
+        Ok(())
+    }
+
+    /// Gives a pinned inode that is known by no name the name `lower` in `parent`. The lower
+    /// filesystem decides whether it may: a file that was unlinked stays so.
+    ///
+    /// # Crash
+    /// A header that is not below yet takes the tag along; else the name is there before its
+    /// tag, which the stopped session excuses.
+    pub(super) fn link_nameless(
+        &self,
+        inode: &Arc<Inode>,
+        (parent, state, fd): (Ino, &DirState, &Dir),
+        lower: &CipherName,
+    ) -> Result<Entry, Errno> {
+        let pin = inode.pin.lock().clone().ok_or(Errno::ENOENT)?;
+        let new = Alias { parent, lower: lower.name().as_bytes().into() };
+        self.write_sidecar(fd, lower)?;
+        let open = inode.file.lock().state.clone();
+        let fresh = match (&open, inode.kind) {
+            (Some(file), FileKind::Regular) => {
+                let id = file.identity().id;
+                file.set_fresh_link_tag(crate::format::link_tag(&state.keys, &new.lower, &id))
+            }
+            _ => false,
+        };
+        if let Err(e) = Pinned::new(pin.as_fd()).link(fd, &new.lower) {
+            self.remove_sidecar(fd, &new.lower);
+            return Err(e.into());
+        }
+        if !fresh && inode.kind == FileKind::Regular {
+            self.tag_first_name(inode, &new)?;
+        }
+        let entry = self.entry_of(parent, fd, &new.lower)?;
+        *inode.pin.lock() = None;
+        Ok(entry)
+    }
+}
