@@ -10,6 +10,7 @@
 //! | [`mod@format`] | the on-disk format, without I/O; `FORMAT.md` is its text |
 //! | [`lower`] | the backing tree, by descriptors |
 //! | [`volume`] | the filesystem, without kernel and without key service |
+//! | [`fsck`] | checking a volume that is not mounted |
 //! | [`transport`] | FUSE: decode, call the volume, reply |
 //! | [`kms`] | the key service, without HTTP, SQL or files |
 //! | [`store`], [`custody`] | where its records are kept, and its keys |
@@ -26,6 +27,7 @@ pub mod codec;
 pub mod crypto;
 pub mod custody;
 pub mod format;
+pub mod fsck;
 pub mod kms;
 pub mod lower;
 pub mod manual;

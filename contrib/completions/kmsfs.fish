@@ -31,7 +31,8 @@ complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "init" -d 'Make an empty
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "mount" -d 'Mount a volume'
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "umount" -d 'Unmount a volume and wait until all of it is written'
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "info" -d 'Tell what a file is sealed with'
-complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "doctor" -d 'Tell whether this machine can mount, and what would make mounts faster'
+complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "fsck" -d 'Check a volume that is not mounted'
+complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "doctor" -d 'Tell whether this machine can mount, and what a lower filesystem can do for a volume'
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "key" -d 'Customer master keys'
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "iam" -d 'Users and access keys of the AWS protocol'
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "slot" -d 'Ways to unlock the embedded key store'
@@ -63,6 +64,14 @@ complete -c kmsfs -n "__fish_kmsfs_using_subcommand umount" -s V -l version -d '
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand info" -l json -d 'Print results and errors as JSON'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand info" -s h -l help -d 'Print help'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand info" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand fsck" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand fsck" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand fsck" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand fsck" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand fsck" -l data -d 'Read and authenticate all data too'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand fsck" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand fsck" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand fsck" -s V -l version -d 'Print version'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand doctor" -l json -d 'Print results and errors as JSON'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand doctor" -s V -l version -d 'Print version'

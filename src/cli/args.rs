@@ -37,8 +37,14 @@ pub enum Command {
     Umount(UmountArgs),
     /// Tell what a file is sealed with.
     Info(InfoArgs),
-    /// Tell whether this machine can mount, and what would make mounts faster.
-    Doctor,
+    /// Check a volume that is not mounted.
+    ///
+    /// Every header, entry page and name is authenticated; nothing is changed. The exit code is 0
+    /// for a volume without damage, 5 for a damaged one, and 8 if keys could not be used and
+    /// nothing else was found.
+    Fsck(FsckArgs),
+    /// Tell whether this machine can mount, and what a lower filesystem can do for a volume.
+    Doctor(DoctorArgs),
     /// Customer master keys.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -124,6 +130,28 @@ pub struct UmountArgs {
     /// Detach it now although it is in use; it ends when the last user has gone.
     #[arg(short, long)]
     pub lazy: bool,
+}
+
+/// `kmsfs fsck`
+#[derive(Args, Debug)]
+pub struct FsckArgs {
+    /// The lower directory of the volume.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub lower: PathBuf,
+    /// Read and authenticate all data too.
+    #[arg(long)]
+    pub data: bool,
+    /// How to reach the key service.
+    #[command(flatten)]
+    pub service: ServiceArgs,
+}
+
+/// `kmsfs doctor`
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    /// A directory on a lower filesystem, a volume or not.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub lower: Option<PathBuf>,
 }
 
 /// `kmsfs info`

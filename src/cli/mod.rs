@@ -10,6 +10,8 @@ mod daemon;
 mod doctor;
 mod error;
 pub mod exit;
+mod fitness;
+mod fsck;
 mod generate;
 mod host;
 mod iam;
@@ -79,7 +81,11 @@ fn dispatch(command: Command, out: Out) -> Result<(), CliError> {
         Command::Mount(args) => mount::run(&MountPlan::from_args(args)?, out),
         Command::Umount(args) => umount::run(&args),
         Command::Info(args) => info::run(&args, out),
-        Command::Doctor => doctor::run(out),
+        Command::Fsck(args) => fsck::run(args, out),
+        Command::Doctor(args) => match args.lower {
+            Some(lower) => fitness::run(&lower, out),
+            None => doctor::run(out),
+        },
         Command::Key(command) => key::run(command, out),
         Command::Iam(command) => iam::run(command, out),
         Command::Slot(command) => slot::run(command, out),

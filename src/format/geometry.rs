@@ -116,6 +116,15 @@ pub fn entry_page_offset(k: PageNo) -> u64 {
     }
 }
 
+/// The entry page whose group of pages a lower offset is in; for a node's page the first one that
+/// the node speaks of.
+pub fn entry_page_at(offset: u64) -> PageNo {
+    let Some(page) = (offset / PAGE).checked_sub(1 + HEADER_ENTRIES) else { return PageNo(0) };
+    let super_pages = 1 + NODE_FANOUT * GROUP_PAGES;
+    let group = (page % super_pages).saturating_sub(1) / GROUP_PAGES;
+    PageNo(1 + page / super_pages * NODE_FANOUT + group)
+}
+
 /// Bytes of an entry page: 3072 for the one in page 0, 4096 for all others.
 pub fn entry_page_len(k: PageNo) -> usize {
     if k.0 == 0 { BLOCK - HEADER_ENTRIES_OFFSET } else { BLOCK }
@@ -198,6 +207,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn offsets_lead_back_to_their_entry_page() {
+        for k in [0, 1, 2, 255, 256, 257, 512, 513, 16_640, 16_641, 4_194_304, 1 << 40] {
+            let k = PageNo(k);
+            let blocks = blocks_of(k);
+            let last = block_offset(BlockNo(blocks.end - 1)) + PAGE - 1;
+            for offset in [entry_page_offset(k), block_offset(BlockNo(blocks.start)), last] {
+                assert_eq!(entry_page_at(offset), k, "{offset}");
+            }
+        }
+        for j in [0, 1, 2, 65, 1 << 20] {
+            assert_eq!(entry_page_at(node_offset(NodeNo(j))), PageNo(1 + j * NODE_FANOUT));
+        }
+    }
 
     /// What lies at each page, told by walking instead of by arithmetic. F-10, F-11.
     #[derive(Debug, PartialEq)]

@@ -14,6 +14,7 @@ mod id;
 mod index;
 mod keys;
 mod name;
+mod slots;
 mod symlink;
 mod volume;
 mod wrapped;
@@ -22,8 +23,8 @@ pub use attr::{AttrError, XATTR_PREFIX, XattrKey};
 pub use block::{BlockCipher, ENTRY_LEN, Entry, LOST_WRITES, MAX_WRITES, Seal};
 pub use geometry::{
     BLOCK, BlockNo, CipherLen, GROUP, HEADER_ENTRIES, HEADER_ENTRIES_OFFSET, MAX_PLAIN,
-    NODE_FANOUT, NodeNo, PageNo, PlainLen, block_offset, blocks_of, cipher_len, entry_page_len,
-    entry_page_of, entry_page_offset, entry_slot, node_of, node_offset, plain_len,
+    NODE_FANOUT, NodeNo, PageNo, PlainLen, block_offset, blocks_of, cipher_len, entry_page_at,
+    entry_page_len, entry_page_of, entry_page_offset, entry_slot, node_of, node_offset, plain_len,
 };
 pub use header::{
     DIR_HEADER_LEN, Header, HeaderError, Kind, LINK_TAG_AT, LINK_TAG_LEN, SLOT, SLOT_BODY,
@@ -36,6 +37,7 @@ pub use name::{
     CipherName, DIR_HEADER, Internal, LowerName, NAME_MAX, NameError, VOLUME_DIR, VOLUME_FILE,
     classify, is_name, sidecar_of,
 };
+pub use slots::Slots;
 pub use symlink::{
     Binding, LINKS_DIR, LinkError, SealedTarget, TARGET_MAX, TargetText, parse_target,
 };

@@ -11,11 +11,13 @@
 mod dir;
 pub mod faulty;
 mod file;
+mod probe;
 mod proc_fd;
 mod session;
 
 pub use dir::{Dir, DirEntry, LowerStat};
 pub use file::{FileIo, LowerFile};
+pub use probe::{Features, probe};
 pub use proc_fd::Pinned;
 pub use session::{LowerIdentity, VolumeLock, identify, is_volatile};
 

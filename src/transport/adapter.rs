@@ -454,10 +454,10 @@ impl Filesystem for Adapter {
         whence: i32,
         reply: ReplyLseek,
     ) {
-        match self.calls.lseek(Ino(ino.0), Fh(fh.0), offset, whence) {
+        self.may_block(move |v| match v.lseek(Ino(ino.0), Fh(fh.0), offset, whence) {
             Ok(at) => reply.offset(at),
             Err(e) => reply.error(errno(e)),
-        }
+        });
     }
 
     fn copy_file_range(

@@ -5,9 +5,11 @@
 //! transport decodes, calls, encodes, and adds nothing.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use super::groups;
+use super::notify::Notifier;
 use super::watch::Contested;
 use crate::volume::{
     Attr, DirSink, Entry, Errno, Fh, FileKind, Ino, Opened, ReqCtx, SetAttr, StatFs, Volume,
@@ -61,6 +63,7 @@ pub struct Kept {
 pub struct Calls {
     volume: Arc<Volume>,
     contested: Arc<Contested>,
+    notifier: OnceLock<Arc<Notifier>>,
 }
 
 type Answer<T> = Result<T, Errno>;
@@ -68,7 +71,12 @@ type Answer<T> = Result<T, Errno>;
 impl Calls {
     /// For one session.
     pub fn new(volume: Arc<Volume>, contested: Arc<Contested>) -> Calls {
-        Calls { volume, contested }
+        Calls { volume, contested, notifier: OnceLock::new() }
+    }
+
+    /// The way to tell the kernel things, known once there is a mount.
+    pub fn attach(&self, notifier: Arc<Notifier>) {
+        let _ = self.notifier.set(notifier); // a session has one
     }
 
     /// Whether requests that need a key service can expect an answer at once, as far as is known.
@@ -123,7 +131,7 @@ impl Calls {
         kill: bool,
     ) -> Answer<Kept> {
         if set.mode.is_none() && (kill || set.uid.is_some() || set.gid.is_some()) {
-            set.mode = self.less_privileged(ino)?;
+            set.mode = self.less_privileged(cx, ino)?;
         }
         self.setattr(cx, ino, fh, &set)
     }
@@ -131,7 +139,7 @@ impl Calls {
     /// Takes the set-user-id and set-group-id bits from a file that is about to be changed by
     /// somebody who may not keep them.
     pub fn drop_privileges(&self, cx: &ReqCtx, ino: Ino) -> Answer<()> {
-        match self.less_privileged(ino)? {
+        match self.less_privileged(cx, ino)? {
             None => Ok(()),
             mode => self.setattr(cx, ino, None, &SetAttr { mode, ..SetAttr::default() }).map(drop),
         }
@@ -144,16 +152,17 @@ impl Calls {
     }
 
     /// The mode that a regular file has left without its privileges; `None` if it has none. The
-    /// set-group-id bit of a file that its group may not run is a mark for locks, not a
-    /// privilege.
-    fn less_privileged(&self, ino: Ino) -> Answer<Option<u32>> {
+    /// set-group-id bit of a file that its group may not run is a mark for locks: only somebody
+    /// from outside of the group loses it.
+    fn less_privileged(&self, cx: &ReqCtx, ino: Ino) -> Answer<Option<u32>> {
         let attr = self.getattr(ino, None)?.attr;
         if attr.kind != FileKind::Regular {
             return Ok(None);
         }
         let perm = u32::from(attr.perm);
-        let runs = perm & libc::S_IXGRP != 0;
-        let drop = libc::S_ISUID | if runs { libc::S_ISGID } else { 0 };
+        let marked = perm & libc::S_ISGID != 0;
+        let loses = marked && (perm & libc::S_IXGRP != 0 || !groups::is_member(cx, attr.gid));
+        let drop = libc::S_ISUID | if loses { libc::S_ISGID } else { 0 };
         Ok((perm & drop != 0).then_some(perm & !drop))
     }
 
@@ -356,9 +365,19 @@ impl Calls {
         guarded(|| self.volume.fallocate(ino, fh, offset, len, mode))
     }
 
-    /// LSEEK, of which the kernel passes on SEEK_DATA and SEEK_HOLE.
+    /// LSEEK, of which the kernel passes on SEEK_DATA and SEEK_HOLE. It does so without writing
+    /// its pages back: what was just written would be a hole, and cp(1) would leave it out. So
+    /// the pages of a file that somebody writes to are called in first, which waits for WRITE
+    /// requests: never to be called on the one thread that serves those.
     pub fn lseek(&self, ino: Ino, fh: Fh, offset: i64, whence: i32) -> Answer<i64> {
         guarded(|| {
+            if self.volume.has_writer(ino)
+                && let Some(notifier) = self.notifier.get()
+            {
+                notifier
+                    .drop_pages(ino)
+                    .map_err(|e| Errno(e.raw_os_error().unwrap_or(libc::EIO)))?;
+            }
             let offset = u64::try_from(offset).map_err(|_| Errno::ENXIO)?;
             let at = self.volume.lseek(ino, fh, offset, whence)?;
             i64::try_from(at).map_err(|_| Errno(libc::EOVERFLOW))

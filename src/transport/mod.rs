@@ -24,6 +24,7 @@ mod behind;
 mod calls;
 mod device;
 mod fuser;
+mod groups;
 mod helper;
 mod lend;
 mod mount;

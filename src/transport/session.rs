@@ -53,6 +53,7 @@ pub fn serve(
 ) -> Result<Session, TransportError> {
     let contested = Arc::new(Contested::default());
     let calls = Arc::new(Calls::new(Arc::clone(&volume), Arc::clone(&contested)));
+    let attached = Arc::clone(&calls);
     let (running, notifier) = match options.transport {
         Transport::Fuser => {
             let (threads, notifier) = fuser::start(calls, mountpoint, options)?;
@@ -61,6 +62,8 @@ pub fn serve(
         }
         transport => native(calls, mountpoint, options, transport)?,
     };
+    let notifier = Arc::new(notifier);
+    attached.attach(Arc::clone(&notifier));
     let behind = Behind::start(Arc::clone(&volume))?;
     let watch = Watch::start(volume, keys, notifier, contested, mountpoint)?;
     Ok(Session { running, watch, behind })

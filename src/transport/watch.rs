@@ -60,7 +60,7 @@ impl Watch {
     pub fn start(
         volume: Arc<Volume>,
         keys: Arc<dyn DataKeys>,
-        notifier: Notifier,
+        notifier: Arc<Notifier>,
         contested: Arc<Contested>,
         mountpoint: &Path,
     ) -> std::io::Result<Watch> {
@@ -92,7 +92,7 @@ impl Drop for Watch {
 struct Watcher {
     volume: Arc<Volume>,
     keys: Arc<dyn DataKeys>,
-    notifier: Notifier,
+    notifier: Arc<Notifier>,
     contested: Arc<Contested>,
     mountpoint: PathBuf,
     stop: Arc<AtomicBool>,

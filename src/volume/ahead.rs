@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::FileType;
 
-use crate::format::{DIR_HEADER_LEN, LowerName, classify};
+use crate::format::{DIR_HEADER_LEN, LowerName, Slots, classify};
 use crate::lower::{Dir, FileIo};
 use crate::sync::Arc;
 
@@ -20,7 +20,6 @@ use super::Volume;
 use super::directory::DirState;
 use super::inode::Inode;
 use super::keys::Caller;
-use super::slots::Slots;
 use super::types::Errno;
 
 /// Keys asked for at once: few at first, more as they prove useful.

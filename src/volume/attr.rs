@@ -133,8 +133,15 @@ impl Volume {
     ) -> Result<(), Errno> {
         let env = self.env();
         let cut = |file: &Arc<super::file::FileState>| {
+            let same = file.size() == size;
             file.truncate(&env, size).map_err(|e| self.file_errno(inode, file, e))?;
-            file.set_mtime(Some(super::data::now()));
+            let now = super::data::now();
+            file.set_mtime(Some(now));
+            if same {
+                // Nothing is written that would take the time along.
+                file.io().set_mtime(now.0, now.1)?;
+                file.io().mtime_was_set(now);
+            }
             Ok(())
         };
         match fh {

@@ -7,7 +7,7 @@ use arc_swap::ArcSwapOption;
 use crate::crypto::Suite;
 use crate::format::{
     CipherName, DIR_HEADER, DIR_HEADER_LEN, DirKeys, FileId, Header, HeaderKey, Kind, SLOT_BODY,
-    WrappedKey, link_tag,
+    Slots, WrappedKey, link_tag,
 };
 use crate::lower::{Dir, FileIo, LowerError, LowerFile};
 use crate::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -17,7 +17,6 @@ use super::Volume;
 use super::ahead::Scan;
 use super::inode::Inode;
 use super::keys::{Caller, FreshFor, KeyContext, Purpose};
-use super::slots::Slots;
 use super::types::{Errno, FileKind, Ino};
 
 /// What is known of a directory once its header was read.

@@ -11,14 +11,13 @@ use std::os::fd::AsFd;
 use rustix::fs::XattrFlags;
 
 use crate::crypto::same;
-use crate::format::{DIR_HEADER, DIR_HEADER_LEN, LINK_TAG_AT, UnverifiedHeader};
+use crate::format::{DIR_HEADER, DIR_HEADER_LEN, LINK_TAG_AT, Slots, UnverifiedHeader};
 use crate::lower::{Dir, FileIo, LowerStat, Pinned};
 use crate::sync::Arc;
 
 use super::Volume;
 use super::file::CAPABILITY;
 use super::inode::{Alias, Inode};
-use super::slots::Slots;
 use super::types::{Errno, FileKind, Ino};
 
 /// No tag.

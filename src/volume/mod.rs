@@ -9,7 +9,7 @@
 //! | `directory`, `inode`, `handle` | what is remembered of directories, inodes and open files |
 //! | `ahead` | keys for whoever opens one file after the other |
 //! | `link_tag` | which name an object answers to |
-//! | `open`, `slots`, `data` | from a lower file to a verified one, and its use |
+//! | `open`, `data` | from a lower file to a verified one, and its use |
 //! | `file` | entries, blocks, tree and header of one open file |
 //! | `attr`, `xattr` | attributes |
 //! | `descriptor`, `session` | the volume as a whole, and the sudden stops it has seen |
@@ -36,7 +36,6 @@ mod readdir;
 mod rename;
 mod revoke;
 mod session;
-mod slots;
 mod symlink;
 mod tmpfile;
 mod tree;

@@ -2,7 +2,7 @@
 
 use std::io::IoSliceMut;
 
-use crate::format::{BLOCK, FileId, FileKeys, Kind, UnverifiedHeader, link_tag};
+use crate::format::{BLOCK, FileId, FileKeys, Kind, Slots, UnverifiedHeader, link_tag};
 use crate::lower::{FileIo, LowerFile, Pinned};
 use crate::sync::Arc;
 
@@ -12,7 +12,6 @@ use super::file::{FileError, FileState, Found, Identity};
 use super::inode::{Inode, OpenFile};
 use super::keys::{Caller, DataKey, FreshFor, KeyContext, Purpose};
 use super::session::Ended;
-use super::slots::Slots;
 use super::types::{Errno, FileKind};
 
 impl Volume {

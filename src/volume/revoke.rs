@@ -14,6 +14,13 @@ impl Volume {
         self.handles.of_inode(ino).into_iter().any(|fh| self.still_allowed(fh).is_err())
     }
 
+    /// Whether somebody has `ino` open for writing, so that the kernel may hold pages of it that
+    /// are still to come.
+    pub fn has_writer(&self, ino: Ino) -> bool {
+        let writes = |fh| self.handles.file(fh).is_ok_and(|handle| handle.writes);
+        self.handles.of_inode(ino).into_iter().any(writes)
+    }
+
     /// Whether the opener of `fh` still has the right to it.
     ///
     /// # Errors

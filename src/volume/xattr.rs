@@ -39,6 +39,7 @@ impl Volume {
         if name.starts_with(b"kmsfs.") {
             return self.virtual_xattr(&inode, name);
         }
+        named(name)?;
         if !name.starts_with(b"user.") {
             return self.with_pinned(&inode, |pin| Ok(pin.xattr(name)?));
         }
@@ -67,6 +68,7 @@ impl Volume {
         if name.starts_with(b"kmsfs.") {
             return Err(Errno::EPERM);
         }
+        named(name)?;
         if !name.starts_with(b"user.") {
             self.with_pinned(&inode, |pin| Ok(pin.set_xattr(name, value, flags)?))?;
             self.note_acl(&inode, name);
@@ -216,4 +218,9 @@ fn note_caps(inode: &Inode, name: &[u8], value: Option<&[u8]>) {
     {
         file.io().caps_were_set(value);
     }
+}
+
+/// A name space alone is no name.
+fn named(name: &[u8]) -> Result<(), Errno> {
+    if name == b"user." { Err(Errno::EINVAL) } else { Ok(()) }
 }

@@ -2,7 +2,9 @@
 
 mod crash;
 mod files;
+mod fsck;
 mod model;
+mod nameless;
 mod names;
 mod support;
 mod tamper;

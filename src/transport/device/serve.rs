@@ -89,6 +89,7 @@ pub fn may_wait(opcode: u32) -> bool {
             | op::OPENDIR
             | op::FSYNCDIR
             | op::FALLOCATE
+            | op::LSEEK
             | op::COPY_FILE_RANGE
             | op::COPY_FILE_RANGE_64
     )

@@ -144,6 +144,8 @@ impl Queue {
         match head.opcode {
             op::READ => self.ring.more() && slot.read_size() >= LONG,
             op::WRITE => self.ring.more() && slot.payload_len() >= LONG,
+            // Waits for WRITE requests, which come to this thread.
+            op::LSEEK => true,
             opcode if may_wait(opcode) => {
                 self.costs.high(opcode) || !self.server.calls.keys_respond()
             }

@@ -1,7 +1,7 @@
 //! Holes: making them, keeping them, finding them.
 
 use crate::format::{BLOCK, BlockNo, Entry, MAX_PLAIN, PageNo, Seal, block_offset, blocks_of};
-use crate::format::{entry_page_of, entry_page_offset};
+use crate::format::{entry_page_at, entry_page_of, entry_page_offset};
 
 use crate::lower::FileIo;
 
@@ -204,10 +204,9 @@ impl FileState {
                 match self.io.next_data(entry_page_offset(k))? {
                     None => return Ok(None),
                     Some(data) => {
-                        let stride = (crate::format::GROUP + 1) * size;
-                        let groups = (data - entry_page_offset(k)) / stride;
-                        if groups > 1 {
-                            at = blocks_of(PageNo(k.0 + groups - 1)).end.min(end);
+                        let there = entry_page_at(data);
+                        if there > k {
+                            at = blocks_of(there).start;
                             continue;
                         }
                     }

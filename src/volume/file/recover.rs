@@ -6,7 +6,8 @@
 //! block, keeps the seal that its data has, and goes on with a strict file.
 
 use crate::format::{
-    BLOCK, BlockNo, Entry, MAX_WRITES, PageNo, PlainLen, Seal, cipher_len, entry_page_of,
+    BLOCK, BlockNo, Entry, MAX_WRITES, PageNo, PlainLen, Seal, cipher_len, entry_page_at,
+    entry_page_of,
 };
 
 use crate::lower::FileIo;
@@ -42,8 +43,7 @@ impl FileState {
                 match self.io.next_data(at)? {
                     None => break,
                     Some(data) if data > at => {
-                        let stride = (crate::format::GROUP + 1) * BLOCK as u64;
-                        k += ((data - at) / stride).max(1);
+                        k = entry_page_at(data).0.max(k + 1);
                         continue;
                     }
                     Some(_) => {}

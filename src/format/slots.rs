@@ -1,9 +1,9 @@
 //! Which of two header slots holds, and whether the pair is as a writer leaves it.
 
-use crate::format::{SlotState, UnverifiedHeader, parse_slots};
+use super::{SlotState, UnverifiedHeader, parse_slots};
 
 /// Two slots, looked at together.
-pub(super) enum Slots {
+pub enum Slots {
     /// Nothing was ever written here.
     Empty,
     /// Neither can be read.

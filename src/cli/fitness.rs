@@ -1,0 +1,131 @@
+//! `kmsfs doctor LOWER`: what a lower filesystem and this machine can do for a volume.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::config::directory;
+use super::error::CliError;
+use super::exit::Exit;
+use super::out::{Out, table};
+use super::volume::{Lower, look, refused};
+use crate::lower::{Dir, Features, probe};
+use crate::transport;
+use crate::volume::open_root;
+
+#[derive(Serialize)]
+struct Diagnosis {
+    lower: PathBuf,
+    /// There is a volume in it.
+    volume: bool,
+    features: Features,
+    /// Requests can come over io_uring; why not, if they cannot.
+    ring: Result<(), String>,
+    /// What a volume cannot do without and this does not have.
+    missing: Vec<&'static str>,
+}
+
+/// Runs the command.
+pub fn run(lower: &Path, out: Out) -> Result<(), CliError> {
+    let lower = directory("open lower directory", lower)?;
+    let volume = look(&lower)? == Lower::Volume;
+    let root = open_root(&lower).map_err(|e| refused(&lower, e.into()))?;
+    let features = probe(&Dir::new(root)).map_err(|e| refused(&lower, e.into()))?;
+    let ring = transport::ring_possible().map_err(|obstacle| obstacle.to_string());
+    let missing = missing(&features);
+    let whole = missing.is_empty();
+    out.result(&Diagnosis { lower: lower.clone(), volume, features, ring, missing });
+    if whole {
+        return Ok(());
+    }
+    let what = "this filesystem cannot hold a volume".to_owned();
+    Err(CliError::Volume { path: lower, what, exit: Exit::Failed })
+}
+
+/// Bytes that a lower name may have.
+const NAMES: u64 = 255;
+
+/// What makes a filesystem unfit: names below need their length and their case. All else is
+/// missed by whoever uses it, and by nobody else.
+fn missing(f: &Features) -> Vec<&'static str> {
+    let mut missing = Vec::new();
+    if f.name_max < NAMES {
+        missing.push("names of 255 bytes");
+    }
+    if f.case_sensitive == Some(false) {
+        missing.push("upper and lower case in names");
+    }
+    missing
+}
+
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let found = &self.features;
+        let row = |k: &str, v: String| vec![k.to_owned(), v];
+        let tried = |k: &str, v: Option<bool>, without: &str| {
+            let text = match v {
+                Some(true) => "yes".to_owned(),
+                Some(false) => format!("no: {without}"),
+                None => "not tried: read-only".to_owned(),
+            };
+            row(k, text)
+        };
+        let volume = if self.volume { "yes" } else { "no" };
+        let power = if found.volatile { "no: it is in memory" } else { "as it promises itself" };
+        let ring = match &self.ring {
+            Ok(()) => "yes".to_owned(),
+            Err(obstacle) => format!("no: {obstacle}"),
+        };
+        let rows = vec![
+            row("lower directory", self.lower.display().to_string()),
+            row("volume", volume.to_owned()),
+            row("filesystem", found.filesystem.clone()),
+            row("free", format!("{} MiB", found.free >> 20)),
+            row("writable", if found.writable { "yes" } else { "no: mount with ro" }.to_owned()),
+            row("survives power loss", power.to_owned()),
+            row("longest name", format!("{} bytes", found.name_max)),
+            tried("case-sensitive", found.case_sensitive, "two names become one"),
+            tried("user attributes", found.user_attributes, "setfattr fails"),
+            tried("ACLs", found.acls, "setfacl fails"),
+            tried("O_TMPFILE", found.nameless_files, "it fails, and programs use names"),
+            tried("punch hole", found.punch, "zeros are written instead"),
+            tried("reserve room", found.reserve, "fallocate reserves nothing"),
+            tried("holes", found.holes, "SEEK_DATA shows no holes"),
+            tried("rename noreplace", found.rename_noreplace, "mv --no-clobber fails"),
+            tried("rename exchange", found.rename_exchange, "it fails"),
+            tried("birth times", found.birth_times, "statx shows none"),
+            tried("durable writes", found.durable_writes, "they are synced apart"),
+            tried("unbuffered I/O", found.direct, "all goes through the page cache"),
+            row("requests over io_uring", ring),
+        ];
+        f.write_str(&table(&rows))?;
+        match self.missing.as_slice() {
+            [] => write!(f, "fit for a volume"),
+            missing => write!(f, "not fit for a volume: no {}", missing.join(", no ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_named_and_what_was_not_tried_is_not() {
+        let mut f = Features { name_max: 255, ..Features::default() };
+        assert!(missing(&f).is_empty());
+        f.acls = Some(false);
+        assert!(missing(&f).is_empty());
+        f = Features { name_max: 143, case_sensitive: Some(false), ..f };
+        assert_eq!(missing(&f), ["names of 255 bytes", "upper and lower case in names"]);
+    }
+
+    #[test]
+    fn probing_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let features = probe(&Dir::new(open_root(dir.path()).unwrap())).unwrap();
+        assert!(features.writable && features.rename_noreplace == Some(true));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}

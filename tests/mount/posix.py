@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+"""A mount behaves as ext4 does: the programs of `lib/corners.py` see the same on both. Then what only a mount has to
+show: sixteen tebibytes, birth times, handles, a listing of many names in bounded memory, a quota, read-only media."""
+
+import ctypes
+import itertools
+import os
+import subprocess
+import sys
+import time
+import traceback
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+import corners  # noqa: E402
+from corners import PROGRAMS, facts, libc, said  # noqa: E402
+from mounted import Mount, Scratch, Tally, fault  # noqa: E402
+
+SOAK = int(os.environ.get("KMSFS_ROUNDS", 8)) >= 50
+
+# Where the answers differ, and why: (program, number of the answer from 0).
+# - Cutting a file to the size it has moves its times, but the kernel, which keeps the times of files under its writeback
+#   cache, shows those that it had.
+KNOWN = {("times", 10)}
+
+
+def observe(program, top):
+    """What a program saw in a directory of its own, in a process of its own."""
+    top.mkdir()
+    down, up = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(down)
+        with os.fdopen(up, "w") as report:
+            os.umask(0o022)
+            try:
+                for answer in program(top):
+                    report.write(repr(answer).replace(str(top), "TOP") + "\n")
+            except BaseException:
+                report.write("raised " + repr(traceback.format_exc(limit=-2)) + "\n")
+        os._exit(0)
+    os.close(up)
+    with os.fdopen(down) as report:
+        lines = report.read().splitlines()
+    os.waitpid(child, 0)
+    return lines
+
+
+def differential(tally, mount, plain):
+    for program in PROGRAMS:
+        name = program.__name__
+        seen, expected = observe(program, mount / name), observe(program, plain / name)
+        wrong = [(n, e, s) for n, (e, s) in enumerate(itertools.zip_longest(expected, seen))
+                 if e != s and (name, n) not in KNOWN]
+        tally.check(f"as on ext4: {name.replace('_', ' ')}", not wrong and not any(s.startswith("raised") for s in expected),
+                    "; ".join(f"answer {n}: ext4 {e}, here {s}" for n, e, s in wrong[:3]) or expected[-1:])
+
+
+class Statx(ctypes.Structure):
+    _fields_ = [("mask", ctypes.c_uint32), ("blksize", ctypes.c_uint32), ("head", ctypes.c_uint64 * 7),
+                ("atime", ctypes.c_int64 * 2), ("btime", ctypes.c_int64), ("btime_nsec", ctypes.c_uint32), ("rest", ctypes.c_uint8 * 256)]
+
+
+def born(path):
+    st = Statx()
+    libc("statx", corners.AT_FDCWD, os.fsencode(path), 0, 0xfff, ctypes.byref(st))
+    return st.btime if st.mask & 0x800 else None
+
+
+class FileHandle(ctypes.Structure):
+    _fields_ = [("bytes", ctypes.c_uint32), ("kind", ctypes.c_int32), ("data", ctypes.c_uint8 * 128)]
+
+
+def by_handle(tally, top):
+    path = top / "handle"
+    path.write_bytes(b"found")
+    handle, number = FileHandle(bytes=128), ctypes.c_int()
+    libc("name_to_handle_at", corners.AT_FDCWD, os.fsencode(path), ctypes.byref(handle), ctypes.byref(number), 0)
+    above = os.open(top, os.O_RDONLY)
+    fd = corners.LIBC.open_by_handle_at(above, ctypes.byref(handle), os.O_RDONLY)
+    tally.check("a handle leads to its file", fd >= 0 and os.read(fd, 9) == b"found")
+    os.close(fd)
+    os.close(above)
+
+
+def only_here(tally, mount):
+    top = mount.path
+    # 16 TiB less a page is what ext4 below can hold; the format adds to that.
+    with open(top / "huge", "wb") as file:
+        file.truncate(15 << 40)
+        file.seek((15 << 40) - 5)
+        file.write(b"there")
+        os.fsync(file.fileno())
+    with open(top / "huge", "rb") as file:
+        file.seek((15 << 40) - 6)
+        tally.check("a sparse file of 15 TiB", file.read() == b"\0there" and os.stat(top / "huge").st_blocks < 200)
+    os.unlink(top / "huge")
+    for offset in ((1 << 62) + 1, (1 << 63) - 1):
+        fd = os.open(top / "far", os.O_RDWR | os.O_CREAT)
+        tally.check(f"a file cannot end at {offset:#x}", fault(lambda: os.ftruncate(fd, offset)) in (27, 22))
+        os.close(fd)
+    if "fuser" not in os.environ.get("KMSFS_TRANSPORT", ""):
+        (top / "born").touch()
+        made = born(top / "born")
+        time.sleep(1.1)
+        os.utime(top / "born", (5, 5))
+        (top / "born").write_bytes(b"later")
+        tally.check("the time of birth stays", made and abs(made - time.time()) < 60 and born(top / "born") == made, made)
+    by_handle(tally, top)
+    st, below = os.statvfs(top), os.statvfs(mount.lower)
+    tally.check("df is right", (st.f_blocks, st.f_frsize, st.f_files, st.f_namemax) == (below.f_blocks, below.f_frsize, below.f_files, 255))
+    for n in range(20):
+        (top / f"ino{n}").touch()
+    listed = {e.name: e.inode() for e in os.scandir(top)}
+    tally.check("a listing's numbers are stat's", all(os.lstat(top / n).st_ino == i for n, i in listed.items()))
+
+
+def resident(pid):
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+
+
+def many_names(tally, mount):
+    """Time per name does not grow with the directory, memory and descriptors stay bounded."""
+    sizes, each = ((10_000, 1_000_000) if SOAK else (3_000, 24_000)), {}
+    for count in sizes:
+        folder = mount.path / f"many{count}"
+        folder.mkdir()
+        at = os.open(folder, os.O_RDONLY)
+        marks = [time.monotonic()]
+        for n in range(count):
+            os.mknod(f"name{n:07}", 0o644 | 0o010000, dir_fd=at)
+        marks.append(time.monotonic())
+        listed = sum(1 for _ in os.scandir(at))
+        marks.append(time.monotonic())
+        for n in range(count):
+            os.stat(f"name{n:07}", dir_fd=at)
+        marks.append(time.monotonic())
+        peak, held = resident(mount.process.pid), len(os.listdir(f"/proc/{mount.process.pid}/fd"))
+        for n in range(count):
+            os.unlink(f"name{n:07}", dir_fd=at)
+        marks.append(time.monotonic())
+        os.close(at)
+        each[count] = [(b - a) / count * 1e6 for a, b in itertools.pairwise(marks)]
+        tally.check(f"{count} names are listed", listed == count, listed)
+        tally.check(f"{count} inodes take less than 300 MB", peak < 300_000, f"{peak} kB")
+        tally.check("and no descriptors", held < 400, held)
+        tally.check("and a directory without them goes", fault(lambda: os.rmdir(folder)) is None)
+    few, many = (each[c] for c in sizes)
+    for what, a, b in zip(("create", "list", "stat", "remove"), few, many):
+        print(f"        {what}: {a:.1f} us for one of {sizes[0]}, {b:.1f} us for one of {sizes[1]}")
+        # A quadratic step would be a factor of eight and more here.
+        tally.check(f"{what}: a name's time does not grow with the directory", b < 4 * a + 20, f"{a:.1f} us, {b:.1f} us")
+
+
+def loop(scratch, name, size, *mkfs):
+    image, at = scratch.path / f"{name}.img", scratch.dir(name)
+    with open(image, "wb") as file:
+        file.truncate(size)
+    subprocess.run([*mkfs, str(image)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["mount", "-o", "loop", str(image), str(at)], check=True)
+    scratch.undo.append(lambda: subprocess.run(["umount", "-l", str(at)], check=False, stderr=subprocess.DEVNULL))
+    return at
+
+
+def read_only(tally, scratch, disk):
+    lower = disk / "medium"
+    lower.mkdir()
+    mount = Mount(scratch, lower, "medium-mnt").start()
+    (mount.path / "file").write_bytes(b"kept")
+    os.symlink("file", mount.path / "link")
+    mount.stop()
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    mount = Mount(scratch, lower, "medium-mnt", options="ro").start()
+    top = mount.path
+    tally.check("read-only below: it reads", (top / "file").read_bytes() == b"kept" and os.readlink(top / "link") == "file")
+    for what, work in (("write", lambda: (top / "file").write_bytes(b"")), ("create", lambda: (top / "x").touch()),
+                       ("chmod", lambda: os.chmod(top / "file", 0)), ("unlink", lambda: os.unlink(top / "file")),
+                       ("setxattr", lambda: os.setxattr(top / "file", "user.a", b""))):
+        tally.check(f"read-only below: {what} is EROFS", fault(work) == 30, fault(work))
+    twice = Mount(scratch, lower, "medium-twice", options="ro").start()
+    tally.check("read-only: twice at a time", (twice.path / "file").read_bytes() == b"kept")
+    twice.stop()
+    mount.stop()
+    subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+
+
+def main():
+    tally = Tally()
+    with Scratch("posix") as scratch:
+        os.chmod(scratch.path, 0o755)
+        # Room for a million inodes where a million names are made.
+        disk = loop(scratch, "disk", (4 << 30) if SOAK else (1 << 30), "mkfs.ext4", "-q", "-F", "-m", "0", "-N", "1300000" if SOAK else "200000")
+        lower, plain = disk / "lower", disk / "plain"
+        lower.mkdir()
+        plain.mkdir()
+        mount = Mount(scratch, lower, options="suid,dev").start()
+        os.chmod(mount.path, 0o755)
+        differential(tally, mount.path, plain)
+        only_here(tally, mount)
+        many_names(tally, mount)
+        mount.stop()
+        read_only(tally, scratch, loop(scratch, "small", 64 << 20, "mkfs.ext4", "-q", "-F"))
+    return tally.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

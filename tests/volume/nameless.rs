@@ -1,0 +1,98 @@
+//! Files without a name, and large holes.
+
+use kmsfs::volume::{Errno, Ino, SetAttr, WriteFrom};
+
+use super::support::{CX, Fs, pattern};
+
+#[test]
+fn a_file_without_a_name_gets_one_and_keeps_it_over_a_remount() {
+    let mut fs = Fs::new();
+    for written in [false, true] {
+        let flags = libc::O_RDWR;
+        let (entry, opened) = fs.v().tmpfile(&CX, Ino::ROOT, 0o640, flags).unwrap();
+        let (ino, fh) = (entry.attr.ino, opened.fh);
+        assert_eq!(entry.attr.nlink, 0);
+        let data = pattern(3, 10_000);
+        fs.v().write(ino, fh, 0, &data, WriteFrom::Program).unwrap();
+        if written {
+            // Its header is below before the name is given.
+            fs.v().fsync(ino, fh, false).unwrap();
+        }
+        let name = format!("named-{written}");
+        let linked = fs.v().link(&CX, ino, Ino::ROOT, name.as_bytes()).unwrap();
+        assert_eq!((linked.attr.ino, linked.attr.nlink, linked.attr.perm), (ino, 1, 0o640));
+        fs.v().release(ino, fh).unwrap();
+        fs.remount();
+        assert_eq!(fs.get(&name).unwrap(), data);
+        fs.v().rename(&CX, Ino::ROOT, name.as_bytes(), Ino::ROOT, b"moved", 0).unwrap();
+        fs.remount();
+        assert_eq!(fs.get("moved").unwrap(), data);
+    }
+}
+
+#[test]
+fn a_file_that_was_unlinked_gets_no_name_again() {
+    let fs = Fs::new();
+    let (ino, fh) = fs.create(Ino::ROOT, "file");
+    fs.v().unlink(&CX, Ino::ROOT, b"file").unwrap();
+    assert_eq!(fs.v().link(&CX, ino, Ino::ROOT, b"back").err(), Some(Errno::ENOENT));
+    fs.v().release(ino, fh).unwrap();
+}
+
+#[test]
+fn data_behind_a_hole_of_many_gigabytes_is_found() {
+    // A node page lies between every 4 GiB of data.
+    for far in [5u64 << 30, 9 << 30, 33 << 30, 1 << 40] {
+        let fs = Fs::new();
+        let (ino, fh) = fs.create(Ino::ROOT, "sparse");
+        fs.v().write(ino, fh, far, b"x", WriteFrom::Program).unwrap();
+        fs.v().write(ino, fh, far + (40 << 30), b"y", WriteFrom::Program).unwrap();
+        assert_eq!(fs.v().lseek(ino, fh, 0, libc::SEEK_DATA), Ok(far));
+        assert_eq!(fs.v().lseek(ino, fh, far + 4096, libc::SEEK_DATA), Ok(far + (40 << 30)));
+        fs.v().release(ino, fh).unwrap();
+    }
+}
+
+#[test]
+fn a_stopped_writer_behind_a_large_hole_is_put_in_order() {
+    let mut fs = Fs::new();
+    let (ino, fh) = fs.create(Ino::ROOT, "sparse");
+    let far = 33u64 << 30;
+    for at in [far, far + (1 << 20)] {
+        fs.v().write(ino, fh, at, &pattern(4, 9000), WriteFrom::Program).unwrap();
+    }
+    fs.v().fsync(ino, fh, false).unwrap();
+    fs.kill();
+    for _ in 0..2 {
+        fs.mount(None);
+        let ino = fs.lookup("sparse").unwrap().attr.ino;
+        let fh = fs.v().open(&CX, ino, libc::O_RDWR).unwrap().fh;
+        fs.v().write(ino, fh, 0, b"start", WriteFrom::Program).unwrap();
+        for at in [far, far + (1 << 20)] {
+            let mut out = vec![0; 9000];
+            assert_eq!(fs.v().read(ino, fh, at, &mut out), Ok(9000));
+            assert!(out == pattern(4, 9000), "{at}");
+        }
+        fs.v().release(ino, fh).unwrap();
+        fs.unmount();
+    }
+}
+
+#[test]
+fn cutting_a_file_to_its_size_moves_its_time() {
+    let fs = Fs::new();
+    let ino = fs.put(Ino::ROOT, "file", &[1; 100]);
+    let early = std::time::UNIX_EPOCH + std::time::Duration::from_secs(5);
+    let times = SetAttr { mtime: Some(kmsfs::volume::SetTime::At(early)), ..SetAttr::default() };
+    assert_eq!(fs.v().setattr(&CX, ino, None, &times).unwrap().mtime, early);
+    let cut = SetAttr { size: Some(100), ..SetAttr::default() };
+    assert!(fs.v().setattr(&CX, ino, None, &cut).unwrap().mtime > early);
+}
+
+#[test]
+fn a_name_space_is_no_attribute() {
+    let fs = Fs::new();
+    let ino = fs.put(Ino::ROOT, "file", b"");
+    assert_eq!(fs.v().setxattr(&CX, ino, b"user.", b"v", 0), Err(Errno::EINVAL));
+    assert_eq!(fs.v().getxattr(&CX, ino, b"user."), Err(Errno::EINVAL));
+}
