@@ -215,7 +215,7 @@ fn fresh_keys_come_in_batches_and_never_twice() {
     });
     assert_eq!(seen.len(), 1000);
     let batches = fake.batches.lock().len();
-    assert!(batches * 8 < 1000, "{batches} round trips for 1000 keys");
+    assert!(batches * 3 < 1000, "{batches} round trips for 1000 keys");
     assert!(fake.batches.lock().iter().all(|&count| count <= 256));
 }
 
