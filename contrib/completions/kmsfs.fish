@@ -34,6 +34,7 @@ complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "info" -d 'Tell what a f
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "fsck" -d 'Check a volume that is not mounted'
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "doctor" -d 'Tell whether this machine can mount, and what a lower filesystem can do for a volume'
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "key" -d 'Customer master keys'
+complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "policy" -d 'Ask policies who may do what, and test them'
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "iam" -d 'Users and access keys of the AWS protocol'
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "slot" -d 'Ways to unlock the embedded key store'
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "audit" -d 'The audit trail'
@@ -75,17 +76,18 @@ complete -c kmsfs -n "__fish_kmsfs_using_subcommand fsck" -s V -l version -d 'Pr
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand doctor" -l json -d 'Print results and errors as JSON'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand doctor" -s V -l version -d 'Print version'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias get-policy put-policy" -l json -d 'Print results and errors as JSON'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias get-policy put-policy" -s h -l help -d 'Print help'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias get-policy put-policy" -s V -l version -d 'Print version'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias get-policy put-policy" -f -a "create" -d 'Make a key'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias get-policy put-policy" -f -a "list" -d 'List the keys'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias get-policy put-policy" -f -a "describe" -d 'Show a key'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias get-policy put-policy" -f -a "enable" -d 'Let a key be used again'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias get-policy put-policy" -f -a "disable" -d 'Stop all use of a key at once, in mounts too'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias get-policy put-policy" -f -a "alias" -d 'Give a key a name: alias/NAME'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias get-policy put-policy" -f -a "get-policy" -d 'Print a key\'s policy'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias get-policy put-policy" -f -a "put-policy" -d 'Replace a key\'s policy'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default get-policy put-policy" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default get-policy put-policy" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default get-policy put-policy" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default get-policy put-policy" -f -a "create" -d 'Make a key'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default get-policy put-policy" -f -a "list" -d 'List the keys'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default get-policy put-policy" -f -a "describe" -d 'Show a key'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default get-policy put-policy" -f -a "enable" -d 'Let a key be used again'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default get-policy put-policy" -f -a "disable" -d 'Stop all use of a key at once, in mounts too'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default get-policy put-policy" -f -a "alias" -d 'Give a key a name: alias/NAME'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default get-policy put-policy" -f -a "set-default" -d 'Put a directory of a mount under a key: what is made below it goes under that one too'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default get-policy put-policy" -f -a "get-policy" -d 'Print a key\'s policy'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default get-policy put-policy" -f -a "put-policy" -d 'Replace a key\'s policy'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from create" -l description -d 'What it is for, in a few words' -r
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from create" -l alias -d 'A name for it: alias/NAME' -r
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from create" -l policy -d 'Its key policy, a JSON file. Default: the account\'s administrators decide' -r -F
@@ -131,6 +133,9 @@ complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcomm
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from alias" -l json -d 'Print results and errors as JSON'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from alias" -s h -l help -d 'Print help'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from alias" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from set-default" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from set-default" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from set-default" -s V -l version -d 'Print version'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from get-policy" -l kms -d 'Use the key service at this address instead of the embedded one' -r
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from get-policy" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from get-policy" -l key-file -d 'Unlock the embedded store with this file' -r -F
@@ -145,12 +150,82 @@ complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcomm
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from put-policy" -l json -d 'Print results and errors as JSON'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from put-policy" -s h -l help -d 'Print help'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from put-policy" -s V -l version -d 'Print version'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and not __fish_seen_subcommand_from create-access-key list-access-keys delete-access-key" -l json -d 'Print results and errors as JSON'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and not __fish_seen_subcommand_from create-access-key list-access-keys delete-access-key" -s h -l help -d 'Print help'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and not __fish_seen_subcommand_from create-access-key list-access-keys delete-access-key" -s V -l version -d 'Print version'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and not __fish_seen_subcommand_from create-access-key list-access-keys delete-access-key" -f -a "create-access-key" -d 'Make an access key for a user. Its secret is printed once'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and not __fish_seen_subcommand_from create-access-key list-access-keys delete-access-key" -f -a "list-access-keys" -d 'List a user\'s access keys'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and not __fish_seen_subcommand_from create-access-key list-access-keys delete-access-key" -f -a "delete-access-key" -d 'Delete an access key'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and not __fish_seen_subcommand_from explain simulate test" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and not __fish_seen_subcommand_from explain simulate test" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and not __fish_seen_subcommand_from explain simulate test" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and not __fish_seen_subcommand_from explain simulate test" -f -a "explain" -d 'Tell whether a user may do something, and which statement decides'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and not __fish_seen_subcommand_from explain simulate test" -f -a "simulate" -d 'The same with another key policy, not yet in force, in place of the key\'s own'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and not __fish_seen_subcommand_from explain simulate test" -f -a "test" -d 'Run policy unit tests: a file with one JSON object per line'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from explain" -l user -d 'Login name, or the ARN of a user, role session or account root' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from explain" -l operation -d 'What is done in the mount' -r -f -a "read\t'Open a file for reading, or list a directory'
+write\t'Open a file for writing'
+list\t'List a directory'
+create\t'Make something in a directory'"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from explain" -l action -d 'The action: kms:Decrypt and the like' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from explain" -l key -d 'Key id, ARN or alias/NAME' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from explain" -l context -d 'A pair of the encryption context; may be given several times' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from explain" -l condition -d 'A further condition key of the request, such as kmsfs:SystemdUnit=x.service' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from explain" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from explain" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from explain" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from explain" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from explain" -l direct -d 'As if asked by the AWS protocol and not through a mount'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from explain" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from explain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from explain" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from simulate" -l user -d 'Login name, or the ARN of a user, role session or account root' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from simulate" -l operation -d 'What is done in the mount' -r -f -a "read\t'Open a file for reading, or list a directory'
+write\t'Open a file for writing'
+list\t'List a directory'
+create\t'Make something in a directory'"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from simulate" -l action -d 'The action: kms:Decrypt and the like' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from simulate" -l key -d 'Key id, ARN or alias/NAME' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from simulate" -l context -d 'A pair of the encryption context; may be given several times' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from simulate" -l condition -d 'A further condition key of the request, such as kmsfs:SystemdUnit=x.service' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from simulate" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from simulate" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from simulate" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from simulate" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from simulate" -l direct -d 'As if asked by the AWS protocol and not through a mount'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from simulate" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from simulate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from simulate" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from test" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from test" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and __fish_seen_subcommand_from test" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and not __fish_seen_subcommand_from put-policy list-policies delete-policy create-access-key list-access-keys delete-access-key" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and not __fish_seen_subcommand_from put-policy list-policies delete-policy create-access-key list-access-keys delete-access-key" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and not __fish_seen_subcommand_from put-policy list-policies delete-policy create-access-key list-access-keys delete-access-key" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and not __fish_seen_subcommand_from put-policy list-policies delete-policy create-access-key list-access-keys delete-access-key" -f -a "put-policy" -d 'Attach a policy to a user or role, replacing one of the same name'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and not __fish_seen_subcommand_from put-policy list-policies delete-policy create-access-key list-access-keys delete-access-key" -f -a "list-policies" -d 'List the policies of a user or role'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and not __fish_seen_subcommand_from put-policy list-policies delete-policy create-access-key list-access-keys delete-access-key" -f -a "delete-policy" -d 'Detach a policy from a user or role'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and not __fish_seen_subcommand_from put-policy list-policies delete-policy create-access-key list-access-keys delete-access-key" -f -a "create-access-key" -d 'Make an access key for a user. Its secret is printed once'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and not __fish_seen_subcommand_from put-policy list-policies delete-policy create-access-key list-access-keys delete-access-key" -f -a "list-access-keys" -d 'List a user\'s access keys'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and not __fish_seen_subcommand_from put-policy list-policies delete-policy create-access-key list-access-keys delete-access-key" -f -a "delete-access-key" -d 'Delete an access key'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from put-policy" -l user -d 'The user\'s name' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from put-policy" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from put-policy" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from put-policy" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from put-policy" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from put-policy" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from put-policy" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from put-policy" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from list-policies" -l user -d 'The user\'s name' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from list-policies" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from list-policies" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from list-policies" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from list-policies" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from list-policies" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from list-policies" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from list-policies" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from delete-policy" -l user -d 'The user\'s name' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from delete-policy" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from delete-policy" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from delete-policy" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from delete-policy" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from delete-policy" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from delete-policy" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from delete-policy" -s V -l version -d 'Print version'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from create-access-key" -l user -d 'The user\'s name' -r
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from create-access-key" -l kms -d 'Use the key service at this address instead of the embedded one' -r
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand iam; and __fish_seen_subcommand_from create-access-key" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"

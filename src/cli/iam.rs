@@ -1,5 +1,6 @@
 //! `kmsfs iam ...`: users' access keys for the AWS protocol.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -7,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::args::{IamCommand, UserArgs};
 use super::error::CliError;
+use super::key::read_policy;
 use super::out::{Out, table};
 use super::service::{KeyService, unexpected};
 use crate::kms::api::{IamReply, IamRequest};
@@ -14,6 +16,24 @@ use crate::kms::api::{IamReply, IamRequest};
 /// Runs the command.
 pub fn run(command: IamCommand, out: Out) -> Result<(), CliError> {
     match command {
+        IamCommand::PutPolicy { name, policy, user: UserArgs { user, service } } => {
+            let document = read_policy(&policy)?;
+            let service = KeyService::from_args(service)?;
+            service.iam(IamRequest::PutUserPolicy { user, name, document })?;
+        }
+        IamCommand::ListPolicies(UserArgs { user, service }) => {
+            let service = KeyService::from_args(service)?;
+            let IamReply::Policies(found) = service.iam(IamRequest::ListUserPolicies { user })?
+            else {
+                return Err(unexpected());
+            };
+            let policies = found.into_iter().map(|p| (p.name, p.document)).collect();
+            out.result(&Policies { policies });
+        }
+        IamCommand::DeletePolicy { name, user: UserArgs { user, service } } => {
+            let service = KeyService::from_args(service)?;
+            service.iam(IamRequest::DeleteUserPolicy { user, name })?;
+        }
         IamCommand::CreateAccessKey(UserArgs { user, service }) => {
             let service = KeyService::from_args(service)?;
             let reply = service.iam(IamRequest::CreateAccessKey { user })?;
@@ -62,6 +82,17 @@ impl fmt::Display for Created {
             vec!["access key id".into(), self.access_key_id.clone()],
             vec!["secret access key".into(), self.secret_access_key.to_string()],
         ]))
+    }
+}
+
+#[derive(Serialize)]
+struct Policies {
+    policies: BTreeMap<String, String>,
+}
+
+impl fmt::Display for Policies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.policies.iter().try_for_each(|(name, text)| writeln!(f, "{name}: {text}"))
     }
 }
 

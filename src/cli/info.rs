@@ -65,7 +65,7 @@ fn of_mount(path: &Path) -> Result<Option<Info>, CliError> {
 }
 
 /// A virtual attribute, of the link itself if it is one; `None` where there is no such thing.
-fn attribute(path: &Path, name: &str) -> Result<Option<String>, CliError> {
+pub(super) fn attribute(path: &Path, name: &str) -> Result<Option<String>, CliError> {
     let mut value = [0u8; 128];
     match rustix::fs::lgetxattr(path, name, &mut value) {
         Ok(n) => {

@@ -45,6 +45,15 @@ pub fn run(command: KeyCommand, out: Out) -> Result<(), CliError> {
         KeyCommand::Alias { name: alias, key: OneKey { key, service } } => {
             name(&KeyService::from_args(service)?, &alias, &key)?;
         }
+        KeyCommand::SetDefault { dir, key } => {
+            if super::info::attribute(&dir, "kmsfs.key-id")?.is_none() {
+                return Err(CliError::NotMounted { path: dir });
+            }
+            let flags = rustix::fs::XattrFlags::empty();
+            rustix::fs::setxattr(&dir, "kmsfs.key-id", key.as_bytes(), flags).map_err(|e| {
+                CliError::Io { action: "put under another key", path: dir, source: e.into() }
+            })?;
+        }
         KeyCommand::GetPolicy(OneKey { key, service }) => {
             let service = KeyService::from_args(service)?;
             let request = GetKeyPolicyRequest { key_id: id_of(&service, &key)?, policy_name: None };
@@ -89,7 +98,7 @@ fn id_of(service: &KeyService, key: &str) -> Result<String, CliError> {
     }
 }
 
-fn describe(service: &KeyService, key: &str) -> Result<KeyMetadata, CliError> {
+pub(super) fn describe(service: &KeyService, key: &str) -> Result<KeyMetadata, CliError> {
     let request = DescribeKeyRequest { key_id: key.to_owned(), grant_tokens: Vec::new() };
     match service.call(Request::DescribeKey(request))? {
         Reply::DescribeKey(found) => Ok(found.key_metadata),
@@ -97,8 +106,8 @@ fn describe(service: &KeyService, key: &str) -> Result<KeyMetadata, CliError> {
     }
 }
 
-/// Names by key id.
-fn aliases(service: &KeyService) -> Result<BTreeMap<String, Vec<String>>, CliError> {
+/// All names, by key id.
+pub(super) fn aliases(service: &KeyService) -> Result<BTreeMap<String, Vec<String>>, CliError> {
     let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut marker = None;
     loop {
@@ -149,7 +158,7 @@ fn list(service: &KeyService) -> Result<Listed, CliError> {
     }
 }
 
-fn read_policy(file: &Path) -> Result<String, CliError> {
+pub(super) fn read_policy(file: &Path) -> Result<String, CliError> {
     fs::read_to_string(file).map_err(|source| CliError::Io {
         action: "read",
         path: file.to_owned(),

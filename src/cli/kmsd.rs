@@ -217,7 +217,8 @@ impl Listeners {
         let service = served.service();
         let unix = unix
             .map(|(listener, path)| {
-                let dispatcher = Dispatcher::new(Arc::clone(service), config.services.clone());
+                let dispatcher = Dispatcher::new(Arc::clone(service), config.services.clone())
+                    .with_mapping(config.mapping.clone());
                 UnixServer::start(listener, Arc::new(dispatcher), UnixLimits::default())
                     .map(|server| (server, path))
                     .map_err(KmsdError::Start)

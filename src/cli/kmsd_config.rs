@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::kms::caller::Principal;
 use crate::kms::id::{AccountId, IdError, Region};
 use crate::server::users;
 use crate::store::open::{DEFAULT_ACCOUNT, DEFAULT_REGION};
@@ -64,6 +65,9 @@ pub enum Problem {
     /// None or several ways to unlock.
     #[error("give exactly one of key_file, credential and passphrase_fd")]
     Unlock,
+    /// Neither or both of user and group, or an ARN that does not fit.
+    #[error("give user and the ARN of a user, or group and the ARN of a role: not {0}")]
+    Principal(String),
     /// A name that leads out of the credentials directory.
     #[error("'{0}' is not the name of a credential")]
     Credential(String),
@@ -92,6 +96,18 @@ struct File {
     unix: Option<UnixTable>,
     http: Option<HttpTable>,
     audit: Option<AuditTable>,
+    #[serde(default)]
+    principals: Vec<PrincipalTable>,
+}
+
+/// A user of this machine who is somebody else than `user/LOGIN` of the account, or a group whose
+/// members act in a role.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PrincipalTable {
+    user: Option<String>,
+    group: Option<String>,
+    arn: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -161,6 +177,8 @@ pub struct Config {
     pub region: Region,
     /// Uids that may act for others.
     pub services: HashSet<u32>,
+    /// Who users and members of groups are, where not themselves.
+    pub mapping: users::Mapping,
     /// Names, as in ARNs, of users who may do everything.
     pub administrators: Vec<String>,
     /// Directory of the store.
@@ -204,6 +222,39 @@ fn line_of(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|&byte| byte == b'\n').count() + 1
 }
 
+fn mapping(tables: &[PrincipalTable]) -> Checked<users::Mapping> {
+    let mut mapping = users::Mapping::default();
+    for table in tables {
+        let unfit = || ("principals", Problem::Principal(table.arn.clone()));
+        match (&table.user, &table.group) {
+            (Some(user), None) => {
+                let who = Principal::from_arn(&table.arn).map_err(|_| unfit())?;
+                if !matches!(who, Principal::User { .. }) {
+                    return Err(unfit());
+                }
+                let uid =
+                    uid_of(user).ok_or_else(|| ("principals", Problem::User(user.clone())))?;
+                mapping.users.insert(uid, who);
+            }
+            (None, Some(group)) => {
+                let gid = users::gid_of(group)
+                    .ok_or_else(|| ("principals", Problem::Group(group.clone())))?;
+                let (account, role) = role_of(&table.arn).ok_or_else(unfit)?;
+                mapping.roles.push((gid, account, role));
+            }
+            _ => return Err(unfit()),
+        }
+    }
+    Ok(mapping)
+}
+
+/// Account and name of a role's ARN.
+fn role_of(arn: &str) -> Option<(AccountId, String)> {
+    let (account, role) = arn.strip_prefix("arn:aws:iam::")?.split_once(":role/")?;
+    let name = role.rsplit('/').next().filter(|name| !name.is_empty())?;
+    Some((account.parse().ok()?, name.to_owned()))
+}
+
 type Checked<T> = Result<T, (&'static str, Problem)>;
 
 fn check(file: File) -> Checked<Config> {
@@ -224,6 +275,7 @@ fn check(file: File) -> Checked<Config> {
             Ok(names.of(uid))
         })
         .collect::<Checked<_>>()?;
+    let mapping = mapping(&file.principals)?;
     let unix = file.unix.map(unix_socket).transpose()?;
     let http = file.http.map(|table| table.address);
     if let Some(address) = http.filter(|address| !address.ip().is_loopback()) {
@@ -236,6 +288,7 @@ fn check(file: File) -> Checked<Config> {
         account: account.parse().map_err(|error: IdError| ("account", error.into()))?,
         region: region.parse().map_err(|error: IdError| ("region", error.into()))?,
         services,
+        mapping,
         administrators,
         store: absolute("store.dir", file.store.dir)?,
         mirrors: file

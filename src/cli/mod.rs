@@ -28,6 +28,8 @@ mod mounts;
 pub mod options;
 mod out;
 mod passphrase;
+mod policy;
+mod policy_ask;
 mod process;
 mod service;
 mod slot;
@@ -87,6 +89,7 @@ fn dispatch(command: Command, out: Out) -> Result<(), CliError> {
             None => doctor::run(out),
         },
         Command::Key(command) => key::run(command, out),
+        Command::Policy(command) => policy::run(command, out),
         Command::Iam(command) => iam::run(command, out),
         Command::Slot(command) => slot::run(command, out),
         Command::Audit(command) => audit::run(command, out),

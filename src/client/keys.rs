@@ -57,6 +57,14 @@ struct Moment {
     who: Who,
 }
 
+/// How long an answer counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Good {
+    UntilTheEpochMoves,
+    /// For the request that it was asked for: it depends on what program made that.
+    Once,
+}
+
 struct Refill {
     shelf: ShelfId,
     caller: OnBehalf,
@@ -113,7 +121,7 @@ impl DataKeys for KeyClient {
         };
         let shelf = ShelfId { key_id: cmk.to_owned(), volume: volume.0, kind };
         if !pooled {
-            let mut made = inner.make(on_behalf, &shelf, 1)?;
+            let (mut made, _) = inner.make(on_behalf, &shelf, 1)?;
             return made.pop().map(fresh_key).ok_or(KeyError::Unusable);
         }
         let moment = inner.moment(on_behalf);
@@ -135,13 +143,15 @@ impl DataKeys for KeyClient {
         }
         // Nothing made ahead: one round trip decides, records and makes a first batch.
         let count = taken.refill.unwrap_or(FIRST);
-        let mut made = inner.make(on_behalf, &shelf, count).inspect_err(|_| {
+        let (mut made, good) = inner.make(on_behalf, &shelf, count).inspect_err(|_| {
             if taken.refill.is_some() {
                 inner.pool.give_up(&shelf);
             }
         })?;
         let mine = made.pop().ok_or(KeyError::Unusable)?;
-        inner.remember(on_behalf, &moment, question);
+        if good == Good::UntilTheEpochMoves {
+            inner.remember(on_behalf, &moment, question);
+        }
         inner.pool.put(&shelf, epoch, made);
         Ok(fresh_key(mine))
     }
@@ -164,6 +174,10 @@ impl DataKeys for KeyClient {
             return Ok(key);
         }
         match inner.ask(Ask::Unwrap { caller, wrapped, place })? {
+            Answer::Once(answer) => match *answer {
+                Answer::Key(key) => Ok(key.0),
+                other => Err(refusal(&other)),
+            },
             Answer::Key(key) => {
                 inner.remember(caller, &moment, question);
                 inner.cache.keep(commitment, moment.epoch, key.0.duplicate());
@@ -217,9 +231,27 @@ impl DataKeys for KeyClient {
             inner.count(caller, &wrapped.key_id);
             return Ok(());
         }
-        inner.done(Ask::AuthorizeUnwrap { caller, wrapped, place })?;
-        inner.remember(caller, &moment, question);
+        if inner.done(Ask::AuthorizeUnwrap { caller, wrapped, place })? == Good::UntilTheEpochMoves
+        {
+            inner.remember(caller, &moment, question);
+        }
         Ok(())
+    }
+
+    fn rewrap(
+        &self,
+        caller: Caller,
+        wrapped: &WrappedKey,
+        context: &KeyContext,
+        to: &str,
+    ) -> Result<WrappedKey, KeyError> {
+        let (caller, wrapped, place) = (on_behalf(caller), message(wrapped), place(context));
+        match self.inner.ask(Ask::Rewrap { caller, wrapped, place, to: to.to_owned() })? {
+            Answer::Rewrapped(Wrapped { key_id, version, blob }) => {
+                Ok(WrappedKey { key_id, version, blob })
+            }
+            other => Err(refusal(&other)),
+        }
     }
 
     fn epoch(&self) -> u64 {
@@ -263,8 +295,10 @@ impl KeyClient {
             Kind::File => Object::File(fresh.id),
         };
         let (key_id, place) = (shelf.key_id.clone(), Place { volume: shelf.volume, object });
-        inner.done(Ask::AuthorizeGenerate { caller, key_id, place })?;
-        inner.remember(caller, moment, question);
+        if inner.done(Ask::AuthorizeGenerate { caller, key_id, place })? == Good::UntilTheEpochMoves
+        {
+            inner.remember(caller, moment, question);
+        }
         Ok(())
     }
 
@@ -284,18 +318,30 @@ impl Inner {
         self.conn.ask(ask).map_err(|_| KeyError::Unreachable)
     }
 
-    fn done(&self, ask: Ask) -> Result<(), KeyError> {
-        match self.ask(ask)? {
-            Answer::Done => Ok(()),
-            other => Err(refusal(&other)),
+    fn done(&self, ask: Ask) -> Result<Good, KeyError> {
+        match self.once(ask)? {
+            (Answer::Done, good) => Ok(good),
+            (other, _) => Err(refusal(&other)),
         }
     }
 
-    fn make(&self, caller: OnBehalf, shelf: &ShelfId, count: u16) -> Result<Vec<Fresh>, KeyError> {
+    fn once(&self, ask: Ask) -> Result<(Answer, Good), KeyError> {
+        Ok(match self.ask(ask)? {
+            Answer::Once(answer) => (*answer, Good::Once),
+            answer => (answer, Good::UntilTheEpochMoves),
+        })
+    }
+
+    fn make(
+        &self,
+        caller: OnBehalf,
+        shelf: &ShelfId,
+        count: u16,
+    ) -> Result<(Vec<Fresh>, Good), KeyError> {
         let (key_id, volume, kind) = (shelf.key_id.clone(), shelf.volume, shelf.kind);
-        match self.ask(Ask::Generate { caller, key_id, volume, kind, count })? {
-            Answer::Fresh(keys) => Ok(keys),
-            other => Err(refusal(&other)),
+        match self.once(Ask::Generate { caller, key_id, volume, kind, count })? {
+            (Answer::Fresh(keys), good) => Ok((keys, good)),
+            (other, _) => Err(refusal(&other)),
         }
     }
 
@@ -390,7 +436,7 @@ impl Inner {
     fn refill(&self, job: &Refill) {
         let epoch = self.conn.epoch();
         match self.make(job.caller, &job.shelf, job.count) {
-            Ok(keys) => self.pool.put(&job.shelf, epoch, keys),
+            Ok((keys, _)) => self.pool.put(&job.shelf, epoch, keys),
             Err(error) => {
                 // Whoever needs a key next will meet the same error and be told.
                 tracing::debug!(%error, "the key pool could not be refilled");

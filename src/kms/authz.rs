@@ -1,20 +1,32 @@
 //! Decisions. The only maker of [`Authorized`], without which no method of the service runs.
 //!
-//! Policies decide ([`super::policy`]), and one rule beside them: the filesystem service may
-//! make, open and re-wrap the keys of volumes and directories for itself (never those of files,
-//! for which it always acts for a user), unless the key policy denies it.
+//! Policies decide ([`super::policy`]), then grants ([`super::grant`]), which allow where no
+//! policy says anything, and one rule beside them: the filesystem service may make, open and
+//! re-wrap the keys of volumes and directories for itself (never those of files, for which it
+//! always acts for a user), unless the key policy denies it.
+//!
+//! A key may be in *learn mode* (its tag [`LEARN`] is `true`): what would be denied of its
+//! cryptographic use is let through, logged and recorded as `wouldDeny`. It is for finding out
+//! what a new policy would break; everything else about the key stays denied.
+
+mod context;
 
 use std::marker::PhantomData;
 
 use super::api::types::EncryptionContext;
-use super::caller::{CallerContext, FILESYSTEM_SERVICE, Principal, Source};
+use super::caller::{CallerContext, FILESYSTEM_SERVICE, Principal};
 use super::error::KmsError;
-use super::id::{AccountId, Region};
+use super::grant::{GrantOperation, GrantRecord};
+use super::id::AccountId;
 use super::key::Key;
 use super::policy::{Context, Policy, Query, Verdict, evaluate};
 use crate::clock::Millis;
 use crate::sync::Arc;
 
+pub use context::{add_encryption, add_key, caller_context};
+
+/// Tag that puts a key into learn mode.
+pub const LEARN: &str = "kmsfs:learn";
 /// Encryption-context key that names a volume.
 pub const VOLUME: &str = "kmsfs:volume";
 /// Encryption-context key that names a directory.
@@ -122,6 +134,16 @@ pub trait Target {
     fn key_policy(&self) -> Option<&Policy> {
         None
     }
+
+    /// The grants on it.
+    fn grants(&self) -> &[GrantRecord] {
+        &[]
+    }
+
+    /// Whether it is in learn mode.
+    fn learns(&self) -> bool {
+        false
+    }
 }
 
 impl Target for Arc<Key> {
@@ -135,6 +157,14 @@ impl Target for Arc<Key> {
 
     fn key_policy(&self) -> Option<&Policy> {
         Some(&self.policy)
+    }
+
+    fn grants(&self) -> &[GrantRecord] {
+        &self.grants
+    }
+
+    fn learns(&self) -> bool {
+        self.record.tags.iter().any(|(name, value)| name == LEARN && value == "true")
     }
 }
 
@@ -163,6 +193,7 @@ impl Target for Plain {
 #[derive(Debug)]
 pub struct Authorized<A: Permission, T: Target = Arc<Key>> {
     target: T,
+    learned: bool,
     permission: PhantomData<fn() -> A>,
 }
 
@@ -176,6 +207,11 @@ impl<A: Permission, T: Target> Authorized<A, T> {
     pub fn target(&self) -> &T {
         &self.target
     }
+
+    /// Whether it is there only because the key is in learn mode.
+    pub fn learned(&self) -> bool {
+        self.learned
+    }
 }
 
 /// Who asks, with everything that is known of him.
@@ -185,6 +221,8 @@ pub struct Asker<'a> {
     pub caller: &'a CallerContext,
     /// The identity policies that apply to him.
     pub identity: &'a [Arc<Policy>],
+    /// The time: grants may end.
+    pub now: Millis,
 }
 
 /// Decides `A` on `target` in `context`.
@@ -200,11 +238,23 @@ pub fn decide<A: Permission, T: Target>(
     let (action, resource, owner) = (A::NAME, target.resource(), target.owner());
     let query = Query { principal, action, resource, owner, context };
     let verdict = evaluate(&query, key_policy, &identity).verdict;
-    let linked = verdict == Verdict::ImplicitDeny
-        && key_policy.is_some()
-        && service_linked(principal, A::NAME, encryption);
-    if verdict == Verdict::Allow || linked {
-        return Ok(Authorized { target, permission: PhantomData });
+    let unsaid = verdict == Verdict::ImplicitDeny && key_policy.is_some();
+    if verdict == Verdict::Allow
+        || unsaid && service_linked(principal, A::NAME, encryption)
+        || unsaid && granted(&query, &target, &identity, encryption, asker.now)
+    {
+        return Ok(Authorized { target, learned: false, permission: PhantomData });
+    }
+    if target.learns() && is_use(A::NAME) {
+        tracing::warn!(
+            %principal,
+            action,
+            resource,
+            explicit = verdict == Verdict::ExplicitDeny,
+            "would-deny: let through because the key is in learn mode; take its tag {LEARN} away \
+             to have its policy enforced"
+        );
+        return Ok(Authorized { target, learned: true, permission: PhantomData });
     }
     Err(KmsError::AccessDenied {
         principal: principal.to_string(),
@@ -212,6 +262,36 @@ pub fn decide<A: Permission, T: Target>(
         resource: resource.to_owned(),
         explicit: verdict == Verdict::ExplicitDeny,
     })
+}
+
+/// Whether a grant on the key allows it. From another account, and to an account as a whole, a
+/// grant lets the identity policies of that account decide, as a key policy does.
+fn granted<T: Target>(
+    query: &Query<'_>,
+    target: &T,
+    identity: &[&Policy],
+    encryption: Option<&EncryptionContext>,
+    now: Millis,
+) -> bool {
+    let Query { principal, action, owner, .. } = query;
+    let mut grants =
+        target.grants().iter().filter(|grant| grant.allows(principal, action, encryption, now));
+    let own = principal.account().is_none_or(|account| account == *owner);
+    let direct = |grant: &GrantRecord| own && !grant.grantee.ends_with(":root");
+    match grants.next() {
+        None => false,
+        Some(first) => {
+            direct(first)
+                || grants.any(direct)
+                || evaluate(query, None, identity).verdict == Verdict::Allow
+        }
+    }
+}
+
+/// Cryptographic use of a key: what grants can allow, but for making and retiring grants.
+fn is_use(action: &str) -> bool {
+    let apart = [GrantOperation::CreateGrant, GrantOperation::RetireGrant];
+    GrantOperation::from_action(action).is_some_and(|operation| !apart.contains(&operation))
 }
 
 /// The filesystem's own rule; see the head of this module.
@@ -238,89 +318,6 @@ fn service_linked(
             | "kms:ReEncryptFrom"
             | "kms:ReEncryptTo"
     )
-}
-
-/// The condition keys that follow from the caller, the Region and the time.
-pub fn caller_context(caller: &CallerContext, region: &Region, now: Millis) -> Context {
-    let mut context = Context::new();
-    if let Some(account) = caller.principal.account() {
-        context.one("kms:CallerAccount", account.as_str());
-        context.one("aws:PrincipalAccount", account.as_str());
-    }
-    match &caller.principal {
-        Principal::Root { account } => {
-            context.one("aws:PrincipalArn", &caller.principal.to_string());
-            context.one("aws:PrincipalType", "Account");
-            context.one("aws:userid", account.as_str());
-        }
-        Principal::User { name, .. } => {
-            context.one("aws:PrincipalArn", &caller.principal.to_string());
-            context.one("aws:PrincipalType", "User");
-            context.one("aws:username", name.rsplit('/').next().unwrap_or(name));
-            context.one("aws:userid", name);
-        }
-        Principal::AssumedRole { account, role, session } => {
-            context.one("aws:PrincipalArn", &format!("arn:aws:iam::{account}:role/{role}"));
-            context.one("aws:PrincipalType", "AssumedRole");
-            context.one("aws:userid", &format!("{role}:{session}"));
-        }
-        Principal::Service { .. } => {}
-    }
-    if let Some(service) = &caller.via_service {
-        context.one("kms:ViaService", service);
-    }
-    if let Source::Http { ip, user_agent, tls, .. } = &caller.source {
-        context.one("aws:SourceIp", &ip.to_string());
-        context.one("aws:SecureTransport", if *tls { "true" } else { "false" });
-        if let Some(agent) = user_agent {
-            context.one("aws:UserAgent", agent);
-        }
-    }
-    let process = match (&caller.on_behalf, &caller.source) {
-        (Some(user), _) => Some((user.uid, user.gid, user.groups.as_deref())),
-        (None, Source::Unix { uid, gid, .. }) => Some((*uid, *gid, None)),
-        (None, _) => None,
-    };
-    if let Some((uid, gid, groups)) = process {
-        context.one("kmsfs:Uid", &uid.to_string());
-        context.one("kmsfs:Gid", &gid.to_string());
-        if let Some(groups) = groups {
-            let mut all: Vec<String> = groups.iter().map(u32::to_string).collect();
-            all.push(gid.to_string());
-            context.many("kmsfs:Gids", all);
-        }
-    }
-    context.one("aws:RequestedRegion", region.as_str());
-    context.one("aws:EpochTime", &now.seconds().to_string());
-    context.one("aws:CurrentTime", &super::audit::record::time(now));
-    context
-}
-
-/// Adds the condition keys that follow from the key.
-pub fn add_key(context: &mut Context, key: &Key) {
-    let record = &key.record;
-    context.one("kms:KeySpec", record.spec.as_str());
-    context.one("kms:CustomerMasterKeySpec", record.spec.as_str());
-    context.one("kms:KeyUsage", record.usage.as_str());
-    context.one("kms:CustomerMasterKeyUsage", record.usage.as_str());
-    context.one("kms:KeyOrigin", record.origin.as_str());
-    context.one("kms:MultiRegion", if record.id.multi_region() { "true" } else { "false" });
-    if !key.aliases.is_empty() {
-        context.many("kms:ResourceAliases", key.aliases.clone());
-    }
-    for (name, value) in &record.tags {
-        context.one(&format!("aws:ResourceTag/{name}"), value);
-    }
-}
-
-/// Adds the condition keys that follow from an encryption context.
-pub fn add_encryption(context: &mut Context, pairs: &EncryptionContext) {
-    for (name, value) in pairs {
-        context.one(&format!("kms:EncryptionContext:{name}"), value);
-    }
-    if !pairs.is_empty() {
-        context.many("kms:EncryptionContextKeys", pairs.keys().cloned().collect());
-    }
 }
 
 #[cfg(test)]

@@ -142,7 +142,24 @@ pub struct OnBehalf {
     pub groups: Option<Vec<u32>>,
     /// Its thread id; 0 when unknown.
     pub pid: u32,
+    /// What it runs; `None` where no policy asks about it, so that nobody looked.
+    pub program: Option<Program>,
 }
+
+/// What a process runs. All of it the kernel's word, none of it the process's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Program {
+    /// Path of its executable; absent when that has been removed or replaced since.
+    pub executable: Option<String>,
+    /// SHA-256 of its executable, as 64 hex digits: of what runs, not of what lies at the path.
+    pub sha256: Option<String>,
+    /// The system service, scope or other unit that it belongs to.
+    pub unit: Option<String>,
+}
+
+/// Condition keys that [`Program`] becomes, in lower case.
+pub const PROGRAM_KEYS: [&str; 3] =
+    ["kmsfs:executable", "kmsfs:executablesha256", "kmsfs:systemdunit"];
 
 /// Everything about a request but the request.
 #[derive(Clone, Debug, PartialEq, Eq)]

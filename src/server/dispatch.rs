@@ -13,10 +13,11 @@ use parking_lot::Mutex;
 
 use super::messages::{Answer, Ask, CachedUse, Epoch, Fresh, KeyBytes, Kind, MAX_BATCH, Object};
 use super::messages::{OnBehalf, Place, Refusal, Wrapped};
+use super::process::{Process, Processes};
 use super::sys::Credentials;
-use super::users::Names;
+use super::users::{Mapping, Names};
 use crate::kms::api::types::{EncryptionContext, Plaintext};
-use crate::kms::caller::{self, CallerContext, Principal, Source};
+use crate::kms::caller::{self, CallerContext, Principal, Program, Source};
 use crate::kms::error::{FailureClass, KmsError};
 use crate::kms::id::KeyId;
 use crate::kms::service::{self, FreshFor, Service};
@@ -60,6 +61,8 @@ pub trait Handler: Send + Sync + 'static {
 pub struct Dispatcher {
     service: Arc<Service>,
     names: Names,
+    mapping: Mapping,
+    processes: Processes,
     trusted: HashSet<u32>,
     instance: u64,
     /// Peers whose claim to act for others was refused and logged already.
@@ -71,7 +74,21 @@ impl Dispatcher {
     /// is believed.
     pub fn new(service: Arc<Service>, trusted: HashSet<u32>) -> Self {
         let instance = u64::from_le_bytes(*Secret::<[u8; 8]>::random().expose());
-        Self { service, names: Names::default(), trusted, instance, warned: Mutex::default() }
+        Self {
+            service,
+            names: Names::default(),
+            mapping: Mapping::default(),
+            processes: Processes::default(),
+            trusted,
+            instance,
+            warned: Mutex::default(),
+        }
+    }
+
+    /// With users who are somebody else than their login name in the service's account.
+    pub fn with_mapping(mut self, mapping: Mapping) -> Self {
+        self.mapping = mapping;
+        self
     }
 
     /// The service behind it.
@@ -84,32 +101,47 @@ impl Dispatcher {
         match ask {
             Ask::Unwrap { caller, wrapped, place } => match self.item(peer, caller, wrapped, place)
             {
-                Ok(item) => first(self.service.unwrap_batch(&[item]), key_answer),
+                Ok(item) => {
+                    let once = for_once(&item.0);
+                    once(first(self.service.unwrap_batch(&[item]), key_answer))
+                }
                 Err(refusal) => Answer::No(refusal),
             },
             Ask::UnwrapAhead { caller, items } => self.unwrap_ahead(peer, caller, items),
             Ask::AuthorizeUnwrap { caller, wrapped, place } => {
                 match self.item(peer, caller, wrapped, place) {
-                    Ok(item) => first(self.service.authorize_batch(&[item]), done),
+                    Ok(item) => {
+                        let once = for_once(&item.0);
+                        once(first(self.service.authorize_batch(&[item]), done))
+                    }
                     Err(refusal) => Answer::No(refusal),
                 }
             }
             Ask::AuthorizeGenerate { caller, key_id, place } => {
-                self.with_caller(peer, caller, |context| {
-                    done(self.service.authorize_generate(context, &key_id, &pairs(&place)))
+                self.with_caller(peer, caller, Some(&key_id), |context| {
+                    let decided = self.service.authorize_generate(context, &key_id, &pairs(&place));
+                    for_once(context)(done(decided))
                 })
             }
             Ask::Generate { caller, key_id, volume, kind, count } => {
-                self.with_caller(peer, caller, |context| {
-                    self.generate(context, &key_id, volume, kind, count)
+                self.with_caller(peer, caller, Some(&key_id), |context| {
+                    for_once(context)(self.generate(context, &key_id, volume, kind, count))
                 })
             }
             Ask::CachedUses(uses) => self.cached_uses(peer, uses),
             Ask::Tamper { caller, place, object, what } => {
-                self.with_caller(peer, caller, |context| {
+                self.with_caller(peer, caller, None, |context| {
                     let (object, what) = (printable(&object), printable(&what));
                     done(self.service.report_tamper(context, &pairs(&place), &object, &what))
                 })
+            }
+            Ask::Rewrap { caller, wrapped, place, to } => {
+                match self.item(peer, caller, wrapped, place) {
+                    Ok((context, sealed)) => {
+                        rewrapped(self.service.rewrap(&context, &sealed, Some(&to)))
+                    }
+                    Err(refusal) => Answer::No(refusal),
+                }
             }
             Ask::ManagedKey => text(self.service.managed_key()),
             Ask::Resolve(key) => text(self.service.resolve(&self.direct(peer), &key)),
@@ -167,13 +199,17 @@ impl Dispatcher {
             return Answer::No(Refusal::BadRequest);
         }
         // One caller, whose groups are looked up once.
-        let context = match self.forwarded(peer, caller) {
+        let context = match self.forwarded(peer, caller, None) {
             Ok(context) => context,
             Err(refusal) => return Answer::No(refusal),
         };
         let mut keys: Vec<Option<KeyBytes>> = wanted.iter().map(|_| None).collect();
         let (mut places, mut items) = (Vec::new(), Vec::new());
         for (at, (wrapped, place)) in wanted.into_iter().enumerate() {
+            // Whoever opens it may be another program by then.
+            if self.service.asks_about_programs(&context.principal, &wrapped.key_id) {
+                continue;
+            }
             // A damaged header is for its own open to find.
             if let Ok(item) = item(context.clone(), wrapped, place) {
                 places.push(at);
@@ -190,10 +226,11 @@ impl Dispatcher {
 
     fn cached_uses(&self, peer: Peer, uses: Vec<CachedUse>) -> Answer {
         for one in uses {
-            let answer = self.with_caller(peer, one.caller, |context| match one.key_id.parse() {
-                Ok(key_id) => done(self.service.report_cached(context, key_id, one.hits)),
-                Err(_) => Answer::No(Refusal::BadRequest),
-            });
+            let answer =
+                self.with_caller(peer, one.caller, None, |context| match one.key_id.parse() {
+                    Ok(key_id) => done(self.service.report_cached(context, key_id, one.hits)),
+                    Err(_) => Answer::No(Refusal::BadRequest),
+                });
             if !matches!(answer, Answer::Done) {
                 return answer;
             }
@@ -205,9 +242,10 @@ impl Dispatcher {
         &self,
         peer: Peer,
         caller: OnBehalf,
+        key: Option<&str>,
         act: impl FnOnce(&CallerContext) -> Answer,
     ) -> Answer {
-        match self.forwarded(peer, caller) {
+        match self.forwarded(peer, caller, key) {
             Ok(context) => act(&context),
             Err(refusal) => Answer::No(refusal),
         }
@@ -220,22 +258,32 @@ impl Dispatcher {
         wrapped: Wrapped,
         place: Place,
     ) -> Result<(CallerContext, service::Wrapped), Refusal> {
-        item(self.forwarded(peer, caller)?, wrapped, place)
+        item(self.forwarded(peer, caller, Some(&wrapped.key_id))?, wrapped, place)
     }
 
     /// The context of a request that a peer makes in its own name.
     fn direct(&self, peer: Peer) -> CallerContext {
-        let (uid, source) = match peer {
+        let (uid, gid, pid, source) = match peer {
             Peer::Local(who) => {
-                (who.uid, Source::Unix { uid: who.uid, gid: who.gid, pid: who.pid })
+                let source = Source::Unix { uid: who.uid, gid: who.gid, pid: who.pid };
+                (who.uid, who.gid, who.pid, source)
             }
-            Peer::Embedded => (rustix::process::geteuid().as_raw(), Source::Internal),
+            Peer::Embedded => {
+                let me = (rustix::process::geteuid(), rustix::process::getegid());
+                (me.0.as_raw(), me.1.as_raw(), std::process::id(), Source::Internal)
+            }
         };
-        CallerContext::direct(self.user(uid), source)
+        let groups = groups_of(pid, uid).unwrap_or_default();
+        CallerContext::direct(self.user(uid, gid, &groups), source)
     }
 
-    /// The context of a request of a filesystem, if the peer may make it.
-    fn forwarded(&self, peer: Peer, caller: OnBehalf) -> Result<CallerContext, Refusal> {
+    /// The context of a request of a filesystem about `key`, if the peer may make it.
+    fn forwarded(
+        &self,
+        peer: Peer,
+        caller: OnBehalf,
+        key: Option<&str>,
+    ) -> Result<CallerContext, Refusal> {
         if !self.trusts(peer) {
             return self.own(peer, caller);
         }
@@ -246,8 +294,16 @@ impl Dispatcher {
         let (principal, on_behalf) = match caller {
             OnBehalf::Service => (Principal::filesystem(), None),
             OnBehalf::User { uid, gid, pid } => {
-                let groups = groups_of(pid, uid);
-                (self.user(uid), Some(caller::OnBehalf { uid, gid, groups, pid }))
+                let process = Process::of(pid, uid);
+                let groups = process.as_ref().map(|process| process.groups().to_vec());
+                let principal = self.user(uid, gid, groups.as_deref().unwrap_or_default());
+                // Looking costs; a policy that asks makes every request pay for itself alone.
+                let asked = key.is_some_and(|k| self.service.asks_about_programs(&principal, k));
+                let program = asked.then(|| match &process {
+                    Some(process) => self.processes.program(process),
+                    None => Program::default(),
+                });
+                (principal, Some(caller::OnBehalf { uid, gid, groups, pid, program }))
             }
         };
         Ok(CallerContext::filesystem(principal, self.service.region(), source, on_behalf))
@@ -272,8 +328,12 @@ impl Dispatcher {
         }
     }
 
-    fn user(&self, uid: u32) -> Principal {
-        Principal::user(self.service.account(), &self.names.of(uid))
+    fn user(&self, uid: u32, gid: u32, groups: &[u32]) -> Principal {
+        let name = self.names.of(uid);
+        let all: Vec<u32> = groups.iter().copied().chain([gid]).collect();
+        self.mapping
+            .of(uid, &all, &name)
+            .unwrap_or_else(|| Principal::user(self.service.account(), &name))
     }
 }
 
@@ -297,12 +357,14 @@ impl Handler for Dispatcher {
     fn answer_many(&self, asks: Vec<(Peer, Ask)>) -> Vec<Answer> {
         let mut answers: Vec<Option<Answer>> = Vec::with_capacity(asks.len());
         let (mut places, mut items) = (Vec::new(), Vec::new());
+        let mut once = Vec::new();
         for (at, (peer, ask)) in asks.into_iter().enumerate() {
             answers.push(match ask {
                 Ask::Unwrap { caller, wrapped, place } => {
                     match self.item(peer, caller, wrapped, place) {
                         Ok(item) => {
                             places.push(at);
+                            once.push(for_once(&item.0));
                             items.push(item);
                             None
                         }
@@ -313,9 +375,10 @@ impl Handler for Dispatcher {
             });
         }
         if !items.is_empty() {
-            for (at, result) in places.into_iter().zip(self.service.unwrap_batch(&items)) {
+            let results = places.into_iter().zip(once).zip(self.service.unwrap_batch(&items));
+            for ((at, once), result) in results {
                 if let Some(answer) = answers.get_mut(at) {
-                    *answer = Some(key_answer(result));
+                    *answer = Some(once(key_answer(result)));
                 }
             }
         }
@@ -387,6 +450,30 @@ fn key_answer(result: Result<Plaintext, KmsError>) -> Answer {
         Ok(key) => key_bytes(&key).map_or(Answer::No(Refusal::Corrupt), Answer::Key),
         Err(error) => refused(&error),
     }
+}
+
+fn rewrapped(result: Result<service::Rewrapped, KmsError>) -> Answer {
+    match result {
+        Ok(service::Rewrapped { key_id, version, blob }) => {
+            Answer::Rewrapped(Wrapped { key_id: key_id.to_string(), version, blob })
+        }
+        Err(error) => refused(&error),
+    }
+}
+
+/// What marks an answer to this caller: good for once, if it depends on the program that asks.
+fn for_once(context: &CallerContext) -> impl Fn(Answer) -> Answer + use<> {
+    let once = looked_at_program(context);
+    move |answer| match answer {
+        // A refusal is not remembered anyway.
+        Answer::No(_) => answer,
+        answer if once => Answer::Once(Box::new(answer)),
+        answer => answer,
+    }
+}
+
+fn looked_at_program(context: &CallerContext) -> bool {
+    context.on_behalf.as_ref().is_some_and(|user| user.program.is_some())
 }
 
 fn key_bytes(key: &Plaintext) -> Option<KeyBytes> {

@@ -204,6 +204,18 @@ pub enum Ask {
     /// The id of the key behind an id, alias or ARN. Answer: [`Answer::Text`] or
     /// [`Answer::Failed`].
     Resolve(String),
+    /// Seals a data key under another CMK, or under the current version of its own. Answer:
+    /// [`Answer::Rewrapped`].
+    Rewrap {
+        /// For whom.
+        caller: OnBehalf,
+        /// Which.
+        wrapped: Wrapped,
+        /// Where it belongs.
+        place: Place,
+        /// Id of the CMK to be.
+        to: String,
+    },
     /// One action of the KMS API, as the peer itself. Answer: [`Answer::Api`] or
     /// [`Answer::Failed`].
     Api(Compat<Box<Request>>),
@@ -223,6 +235,8 @@ pub enum Answer {
     Keys(Vec<Option<KeyBytes>>),
     /// Fresh data keys.
     Fresh(Vec<Fresh>),
+    /// A data key, sealed anew.
+    Rewrapped(Wrapped),
     /// A key id.
     Text(String),
     /// An action's reply.
@@ -233,6 +247,9 @@ pub enum Answer {
     Failed(Compat<KmsError>),
     /// No key.
     No(Refusal),
+    /// The answer within, and it is good for this one request: another program of the same user
+    /// may get another one.
+    Once(Box<Answer>),
 }
 
 /// Why there is no key.

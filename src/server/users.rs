@@ -3,20 +3,20 @@
 //! Invariant: nothing here is taken from the peer. Names come from the user database, groups
 //! from the kernel; what cannot be established is absent, never guessed.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 
 use super::sys;
+use crate::kms::caller::Principal;
+use crate::kms::id::AccountId;
 
 /// How long a name is believed before the database is asked again.
 const NAME_LIFE: Duration = Duration::from_secs(60);
 
 /// Most names remembered; reaching it forgets all of them.
 const MAX_NAMES: usize = 10_000;
-
-/// Most bytes of `/proc/PID/status` that are read.
-const MAX_STATUS: u64 = 1 << 20;
 
 /// Login names by user id, remembered for a minute: the database may be a server far away.
 #[derive(Debug, Default)]
@@ -50,6 +50,28 @@ impl Names {
     }
 }
 
+/// Who local users are, where they are somebody else than `user/LOGIN` of the service's account.
+#[derive(Clone, Debug, Default)]
+pub struct Mapping {
+    /// By user id.
+    pub users: HashMap<u32, Principal>,
+    /// By group: a member acts in this role, with his name as the session. The first that fits.
+    pub roles: Vec<(u32, AccountId, String)>,
+}
+
+impl Mapping {
+    /// The identity of a user with these groups, if the mapping has one. `name` is his name in
+    /// ARNs.
+    pub fn of(&self, uid: u32, groups: &[u32], name: &str) -> Option<Principal> {
+        if let Some(user) = self.users.get(&uid) {
+            return Some(user.clone());
+        }
+        let (_, account, role) = self.roles.iter().find(|(gid, _, _)| groups.contains(gid))?;
+        let (account, role, session) = (account.clone(), role.clone(), name.to_owned());
+        Some(Principal::AssumedRole { account, role, session })
+    }
+}
+
 /// User id of a login name; `None` if there is no such user, or no answer.
 pub fn uid_of(login: &str) -> Option<u32> {
     told(sys::uid_of(login))
@@ -75,21 +97,11 @@ fn fits_arn(login: &str) -> bool {
 
 /// Supplementary groups of the process or thread `pid`, if it exists and runs as `uid`.
 pub fn groups_of(pid: u32, uid: u32) -> Option<Vec<u32>> {
-    use std::io::Read;
-    if pid == 0 {
-        return None;
-    }
-    // Room for the whole text, which the kernel then hands over in one piece.
-    let mut status = String::with_capacity(4096);
-    std::fs::File::open(format!("/proc/{pid}/status"))
-        .ok()?
-        .take(MAX_STATUS)
-        .read_to_string(&mut status)
-        .ok()?;
-    groups_in(&status, uid)
+    super::process::Process::of(pid, uid).map(|process| process.groups().to_vec())
 }
 
-fn groups_in(status: &str, uid: u32) -> Option<Vec<u32>> {
+/// Supplementary groups in the text of `/proc/PID/status`, if it is of a process of `uid`.
+pub(super) fn groups_in(status: &str, uid: u32) -> Option<Vec<u32>> {
     let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
     // Real, effective, saved, filesystem: FUSE and SO_PEERCRED tell the last and the second.
     let mut uids = field("Uid:")?.split_ascii_whitespace().skip(1).step_by(2);
@@ -113,6 +125,21 @@ mod tests {
             assert!(!fits_arn(bad), "{bad:?}");
         }
         assert!(fits_arn("anna.b+c@example-1"));
+    }
+
+    #[test]
+    fn a_user_of_the_mapping_is_whom_it_says() {
+        let account: AccountId = "444455556666".parse().unwrap();
+        let anna = Principal::user(&account, "anna");
+        let mapping = Mapping {
+            users: HashMap::from([(7, anna.clone())]),
+            roles: vec![(50, account.clone(), "Dba".into()), (51, account, "Reader".into())],
+        };
+        assert_eq!(mapping.of(7, &[50], "x"), Some(anna));
+        let arn = |groups| mapping.of(8, groups, "bob").map(|p| p.to_string());
+        let dba = "arn:aws:sts::444455556666:assumed-role/Dba/bob";
+        assert_eq!(arn(&[51, 50]).as_deref(), Some(dba));
+        assert_eq!(arn(&[1]), None);
     }
 
     #[test]

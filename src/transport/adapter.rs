@@ -152,8 +152,9 @@ impl Filesystem for Adapter {
         kept(self.calls.setattr_and_kill(&cx(req, 0), Ino(ino.0), fh, set, kill), reply);
     }
 
-    fn readlink(&self, _: &Request, ino: INodeNo, reply: ReplyData) {
-        self.may_block(move |v| match v.readlink(Ino(ino.0)) {
+    fn readlink(&self, req: &Request, ino: INodeNo, reply: ReplyData) {
+        let cx = cx(req, 0);
+        self.may_block(move |v| match v.readlink(&cx, Ino(ino.0)) {
             Ok(target) => reply.data(&target),
             Err(e) => reply.error(errno(e)),
         });

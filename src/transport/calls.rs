@@ -33,6 +33,8 @@ const SUID_BITS: u32 = libc::S_ISUID | libc::S_ISGID;
 
 /// Bits of an open reply, as the kernel numbers them.
 pub mod fopen {
+    /// Reads and writes pass the page cache by.
+    pub const DIRECT_IO: u32 = 1 << 0;
     /// Pages from before stay valid.
     pub const KEEP_CACHE: u32 = 1 << 1;
     /// The listing of a directory may be kept.
@@ -172,8 +174,8 @@ impl Calls {
     }
 
     /// READLINK.
-    pub fn readlink(&self, ino: Ino) -> Answer<Vec<u8>> {
-        guarded(|| self.volume.readlink(ino))
+    pub fn readlink(&self, cx: &ReqCtx, ino: Ino) -> Answer<Vec<u8>> {
+        guarded(|| self.volume.readlink(cx, ino))
     }
 
     /// MKNOD.
@@ -224,9 +226,15 @@ impl Calls {
         guarded(|| self.volume.link(cx, ino, parent, name))
     }
 
-    /// OPEN.
+    /// OPEN. While an inode is contested, nobody's reads through new handles go by way of the
+    /// page cache, where a mapping of him who lost the right would find them.
     pub fn open(&self, cx: &ReqCtx, ino: Ino, flags: i32) -> Answer<Handle> {
-        guarded(|| self.volume.open(cx, ino, flags)).map(opened)
+        let handle = guarded(|| self.volume.open(cx, ino, flags)).map(opened)?;
+        if self.contested.contains(ino) {
+            let flags = fopen::DIRECT_IO | fopen::PARALLEL_DIRECT_WRITES;
+            return Ok(Handle { flags, ..handle });
+        }
+        Ok(handle)
     }
 
     /// CREATE.
@@ -262,7 +270,10 @@ impl Calls {
 
     /// READ. Fewer bytes than `out` has only at the end of the file.
     pub fn read(&self, ino: Ino, fh: Fh, offset: u64, out: &mut [u8]) -> Answer<usize> {
-        guarded(|| self.volume.read(ino, fh, offset, out))
+        let got = guarded(|| self.volume.read(ino, fh, offset, out))?;
+        // A handle from before goes by way of the page cache still: what it brings in is dropped.
+        self.contested.was_read(ino);
+        Ok(got)
     }
 
     /// WRITE.
@@ -294,9 +305,13 @@ impl Calls {
         guarded(|| self.volume.fsync(ino, fh, datasync))
     }
 
-    /// OPENDIR. The kernel keeps the listing until it changes the directory itself.
+    /// OPENDIR. The kernel keeps the listing until it changes the directory itself; not where
+    /// somebody else still has it open who may not see it any more.
     pub fn opendir(&self, cx: &ReqCtx, ino: Ino) -> Answer<Handle> {
         let fh = guarded(|| self.volume.opendir(cx, ino))?;
+        if self.contested.contains(ino) {
+            return Ok(Handle { fh, flags: 0 });
+        }
         Ok(Handle { fh, flags: fopen::CACHE_DIR | fopen::KEEP_CACHE })
     }
 

@@ -34,7 +34,8 @@ const WANTED: &[InitFlags] = &[
     InitFlags::FUSE_ASYNC_DIO,
     InitFlags::FUSE_DO_READDIRPLUS,
     InitFlags::FUSE_READDIRPLUS_AUTO,
-    InitFlags::FUSE_CACHE_SYMLINKS,
+    // Before a direct read the kernel writes back what a mapping has changed.
+    InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP,
     InitFlags::FUSE_POSIX_ACL,
     InitFlags::FUSE_WRITEBACK_CACHE,
     // Without it the kernel asks for a file's capabilities before every single write.

@@ -10,12 +10,20 @@
 //! closed. The kernel is made to believe that the attributes of a contested inode are never
 //! valid; before each buffered read or write it then asks for them on behalf of the very handle
 //! that reads, and the volume says EACCES to the one and answers the other.
+//!
+//! A mapping asks nobody where the page is there already. So files that are opened while their
+//! inode is contested are read past the page cache, and what a handle of before still brings in
+//! is dropped as soon as it was given out, ten times a second besides: whoever has the file
+//! mapped and lost the right faults, asks, and gets SIGBUS. Between a read through such an old
+//! handle and the dropping he can see the page that was read; there is no way in the kernel to
+//! keep two users of one page apart. Directories are the same: no listing of a contested one
+//! is cached.
 
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
 use dashmap::DashSet;
@@ -31,21 +39,32 @@ use crate::volume::keys::DataKeys;
 /// invalidation itself are well below.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Looks between two droppings of a contested inode's pages: a second. Reads are refused at
-/// once; this is for pages that are mapped.
-const LOOKS: u32 = 10;
-
 /// Generation of every inode: the volume never gives a number to a second inode.
 const GENERATION: u32 = 0;
 
 /// The inodes that are open through at least one handle whose user is no longer allowed.
 #[derive(Default)]
-pub struct Contested(DashSet<Ino>);
+pub struct Contested {
+    inodes: DashSet<Ino>,
+    /// One of them was read since its pages were last dropped.
+    read: AtomicBool,
+    watcher: OnceLock<Thread>,
+}
 
 impl Contested {
     /// Whether the kernel must ask about `ino` every time. One load while there is none.
     pub fn contains(&self, ino: Ino) -> bool {
-        !self.0.is_empty() && self.0.contains(&ino)
+        !self.inodes.is_empty() && self.inodes.contains(&ino)
+    }
+
+    /// Tells that data of `ino` went to the kernel: if it is contested, its pages go at once.
+    pub fn was_read(&self, ino: Ino) {
+        if self.contains(ino) {
+            self.read.store(true, Ordering::Release);
+            if let Some(watcher) = self.watcher.get() {
+                watcher.unpark();
+            }
+        }
     }
 }
 
@@ -101,17 +120,15 @@ struct Watcher {
 impl Watcher {
     fn run(self) {
         let mut seen = self.keys.epoch();
-        let mut looks = 0;
+        let _ = self.contested.watcher.set(thread::current()); // there is one watcher
         while !self.stop.load(Ordering::Relaxed) {
             thread::park_timeout(TICK);
             let now = self.keys.epoch();
-            looks += 1;
             if now != seen {
                 // Remembered before the work: a move during it is seen by the next look.
                 seen = now;
                 self.volume.open_inodes().into_iter().for_each(|ino| self.review(ino));
-            } else if looks >= LOOKS {
-                looks = 0;
+            } else {
                 self.refresh();
             }
         }
@@ -120,12 +137,15 @@ impl Watcher {
     /// Inodes that nobody has open any more are not contested; of the others, pages that a user
     /// with the right has brought back are dropped again.
     fn refresh(&self) {
-        if self.contested.0.is_empty() {
+        if self.contested.inodes.is_empty() {
             return;
         }
-        let open = self.volume.open_inodes();
-        self.contested.0.retain(|ino| open.contains(ino));
-        let listed: Vec<Ino> = self.contested.0.iter().map(|ino| *ino).collect();
+        // Woken by a read there is no time to look who has gone.
+        if !self.contested.read.swap(false, Ordering::AcqRel) {
+            let open = self.volume.open_inodes();
+            self.contested.inodes.retain(|ino| open.contains(ino));
+        }
+        let listed: Vec<Ino> = self.contested.inodes.iter().map(|ino| *ino).collect();
         listed.into_iter().for_each(|ino| self.drop_pages(ino));
     }
 
@@ -134,9 +154,9 @@ impl Watcher {
         let contested = self.volume.contested(ino);
         let new = if contested {
             // Listed first, so that no answer with a lasting attribute overtakes the list.
-            self.contested.0.insert(ino)
+            self.contested.inodes.insert(ino)
         } else {
-            self.contested.0.remove(&ino);
+            self.contested.inodes.remove(&ino);
             false
         };
         self.drop_pages(ino);

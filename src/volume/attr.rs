@@ -145,7 +145,7 @@ impl Volume {
             Ok(())
         };
         match fh {
-            Some(fh) => cut(&self.handles.file(fh)?.file),
+            Some(fh) => cut(&self.usable(fh)?.file),
             None => self.with_file(inode, self.caller(cx), cut),
         }
     }

@@ -7,7 +7,7 @@ use crate::sync::atomic::Ordering;
 use super::Volume;
 use super::file::{Allocate, Settle, Whence};
 use super::handle::{FileHandle, Handle};
-use super::types::{Errno, Fh, FileKind, Ino, Opened, ReqCtx, WriteFrom};
+use super::types::{Errno, Fh, Ino, Opened, ReqCtx, WriteFrom};
 
 impl Volume {
     /// open(2). With O_TRUNC the file is emptied first.
@@ -210,15 +210,6 @@ impl Volume {
             .map_err(|e| self.file_errno(&source.inode, &source.file, e))?;
         let data = buf.get(..got).unwrap_or_default();
         self.write(out_ino, out_fh, out_offset, data, WriteFrom::Program)
-    }
-
-    /// Regular files that somebody has open: their pages in the kernel are dropped when the
-    /// policy epoch moves.
-    pub fn open_inodes(&self) -> Vec<Ino> {
-        let open = |inode: &Arc<super::inode::Inode>| {
-            inode.kind == FileKind::Regular && inode.file.lock().handles > 0
-        };
-        self.inodes.all().iter().filter(|i| open(i)).map(|i| i.ino).collect()
     }
 }
 

@@ -15,9 +15,10 @@ use crate::sync::{Arc, Mutex};
 
 use super::Volume;
 use super::ahead::Scan;
+use super::file::slot_offset;
 use super::inode::Inode;
 use super::keys::{Caller, FreshFor, KeyContext, Purpose};
-use super::types::{Errno, FileKind, Ino};
+use super::types::{Errno, FileKind, Ino, ReqCtx};
 
 /// What is known of a directory once its header was read.
 pub(super) struct DirState {
@@ -252,18 +253,19 @@ impl Volume {
             Ok(()) | Err(LowerError::NOENT) => {}
             Err(e) => return Err(e.into()),
         }
-        self.make_dir_header(lower, &parent, &alias.lower)
+        self.make_dir_header(lower, &parent, &alias.lower, Caller::Service)
     }
 
-    /// Makes key, id and header for the new directory `lower`, named `name` below in `parent`.
+    /// Makes, for `caller`, key, id and header for the new directory `lower`, named `name` below in `parent`.
     pub(super) fn make_dir_header(
         &self,
         lower: &Dir,
         parent: &DirState,
         name: &[u8],
+        caller: Caller,
     ) -> Result<DirState, Errno> {
         let cmk = &parent.wrapped.key_id;
-        let fresh = self.keys.generate(Caller::Service, cmk, self.id, FreshFor::Directory)?;
+        let fresh = self.keys.generate(caller, cmk, self.id, FreshFor::Directory)?;
         let keys = DirKeys::new(&fresh.key, &fresh.id);
         let tag = link_tag(&parent.keys, name, &fresh.id);
         let session = self.sessions.current;
@@ -277,6 +279,55 @@ impl Volume {
             tag,
         )?;
         Ok(DirState::new(keys, fresh.wrapped, true))
+    }
+
+    /// Asks whether `caller` may use a directory's key: see its names, and give names in it.
+    pub(super) fn judge_dir(&self, state: &DirState, caller: Caller) -> Result<(), Errno> {
+        let context = self.dir_context(state);
+        self.keys.authorize(caller, &state.wrapped, &context).map_err(Errno::from)
+    }
+
+    fn dir_context(&self, state: &DirState) -> KeyContext {
+        KeyContext { volume: self.id, purpose: Purpose::Directory(state.id()) }
+    }
+
+    /// Puts a directory's key under the CMK of that id, ARN or alias; what is made in it from now
+    /// on goes under that one too. What is in it already stays where it is.
+    ///
+    /// # Errors
+    /// EPERM: neither its owner nor root asks. EACCES: the caller may not take the key from the
+    /// one CMK to the other.
+    ///
+    /// # Crash
+    /// One slot is written: the header has the one key or the other.
+    pub(super) fn set_default_key(
+        &self,
+        cx: &ReqCtx,
+        inode: &Arc<Inode>,
+        cmk: &[u8],
+    ) -> Result<(), Errno> {
+        let cmk = std::str::from_utf8(cmk).map_err(|_| Errno::EINVAL)?;
+        if cx.uid != 0 && self.attr(inode)?.uid != cx.uid {
+            return Err(Errno::EPERM);
+        }
+        let state = self.dir(inode)?;
+        let context = self.dir_context(&state);
+        let wrapped = self.keys.rewrap(self.caller(cx), &state.wrapped, &context, cmk)?;
+        // Held from here on, so that of two who do this the second reads what the first wrote.
+        let mut slot = inode.dir.lock();
+        let fd = self.dir_fd(inode, &state)?;
+        let (file, _) = fd.open_file(DIR_HEADER.as_bytes(), true)?;
+        let mut bytes = [0u8; DIR_HEADER_LEN];
+        file.read_at(&mut [IoSliceMut::new(&mut bytes)], 0)?;
+        let Slots::Newest { header, .. } = Slots::of(&bytes) else { return Err(Errno::EIO) };
+        let header = header.verify(state.keys.header()).map_err(|_| Errno::EIO)?;
+        let (generation, session) = (header.generation + 1, self.sessions.current);
+        let next = Header { generation, session, wrapped, ..header };
+        let body = next.encode(state.keys.header()).map_err(|_| Errno::EIO)?;
+        file.write_at(&[IoSlice::new(&body)], slot_offset(generation))?;
+        file.sync(true)?;
+        *slot = None;
+        Ok(())
     }
 
     /// Whether new children of a directory take their permissions from a default ACL.

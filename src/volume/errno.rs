@@ -22,6 +22,8 @@ impl Errno {
     pub const EBADF: Errno = Errno(libc::EBADF);
     /// Mounted read-only.
     pub const EROFS: Errno = Errno(libc::EROFS);
+    /// From under one key to under another.
+    pub const EXDEV: Errno = Errno(libc::EXDEV);
     /// There already.
     pub const EEXIST: Errno = Errno(libc::EEXIST);
     /// Not a directory.

@@ -1,5 +1,7 @@
 //! Open handles: who opened what.
 
+use std::collections::HashSet;
+
 use dashmap::DashMap;
 
 use crate::lower::Dir;
@@ -27,6 +29,9 @@ pub(super) struct FileHandle {
 pub(super) struct DirHandle {
     pub inode: Arc<Inode>,
     pub dir: Mutex<Dir>,
+    /// Who is judged, and under which epoch he last was; as of [`FileHandle`].
+    pub opener: Caller,
+    pub epoch: AtomicU64,
 }
 
 /// An open handle.
@@ -34,6 +39,16 @@ pub(super) struct DirHandle {
 pub(super) enum Handle {
     File(Arc<FileHandle>),
     Dir(Arc<DirHandle>),
+}
+
+impl Handle {
+    /// The inode that it is open on.
+    pub fn ino(&self) -> Ino {
+        match self {
+            Handle::File(file) => file.inode.ino,
+            Handle::Dir(dir) => dir.inode.ino,
+        }
+    }
 }
 
 /// All open handles, by number. Numbers are never used twice.
@@ -67,10 +82,18 @@ impl Handles {
         }
     }
 
-    /// The files open on one inode. Looks through the whole table: for rare events.
+    /// The handles open on one inode. Looks through the whole table: for rare events.
     pub fn of_inode(&self, ino: Ino) -> Vec<Fh> {
-        let on = |h: &Handle| matches!(h, Handle::File(f) if f.inode.ino == ino);
-        self.table.iter().filter(|e| on(e.value())).map(|e| Fh(*e.key())).collect()
+        self.table.iter().filter(|e| e.value().ino() == ino).map(|e| Fh(*e.key())).collect()
+    }
+
+    /// The inodes that some handle is open on. As rare.
+    pub fn inodes(&self) -> HashSet<Ino> {
+        self.table.iter().map(|e| e.value().ino()).collect()
+    }
+
+    pub fn any(&self, fh: Fh) -> Result<Handle, Errno> {
+        self.table.get(&fh.0).map(|handle| handle.clone()).ok_or(Errno::EBADF)
     }
 
     pub fn remove(&self, fh: Fh) -> Option<Handle> {

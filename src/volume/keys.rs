@@ -125,6 +125,16 @@ pub trait DataKeys: Send + Sync + 'static {
         context: &KeyContext,
     ) -> Result<(), KeyError>;
 
+    /// Seals a data key under the CMK `to`, on behalf of `caller`, who needs kms:ReEncryptFrom on
+    /// the one it is under and kms:ReEncryptTo on the other. The data key stays what it is.
+    fn rewrap(
+        &self,
+        caller: Caller,
+        wrapped: &WrappedKey,
+        context: &KeyContext,
+        to: &str,
+    ) -> Result<WrappedKey, KeyError>;
+
     /// A number that moves whenever a policy, a grant or a key's state may have changed. A
     /// decision made under another epoch is void. Cheap: read on every request.
     fn epoch(&self) -> u64;

@@ -2,6 +2,8 @@
 
 use std::io::IoSliceMut;
 
+use arc_swap::ArcSwap;
+
 use crate::format::{BLOCK, FileId, FileKeys, Kind, Slots, UnverifiedHeader, link_tag};
 use crate::lower::{FileIo, LowerFile, Pinned};
 use crate::sync::Arc;
@@ -82,7 +84,7 @@ impl Volume {
     pub(super) fn judge(&self, file: &FileState, caller: Caller) -> Result<(), Errno> {
         let identity = file.identity();
         let context = self.file_context(identity.id);
-        self.keys.authorize(caller, &identity.wrapped, &context).map_err(Errno::from)
+        self.keys.authorize(caller, &identity.wrapped.load(), &context).map_err(Errno::from)
     }
 
     pub(super) fn file_context(&self, id: FileId) -> KeyContext {
@@ -160,7 +162,11 @@ impl Volume {
         if !header.multi_link && !excused && inode.pin.lock().is_none() {
             self.check_link(inode, &id, page0).map_err(|_| fail("a file's name"))?;
         }
-        let identity = Identity { id, suite: header.suite, wrapped: header.wrapped.clone() };
+        let identity = Identity {
+            id,
+            suite: header.suite,
+            wrapped: ArcSwap::from_pointee(header.wrapped.clone()),
+        };
         FileState::found(io, st.size, writable, identity, keys, &header, found, &first).map_err(
             |e| match e {
                 FileError::Tampered(what) => fail(what),
@@ -228,7 +234,11 @@ impl Volume {
     ) -> FileState {
         let keys = FileKeys::new(&fresh.key, self.suite, &fresh.id);
         let tag = link_tag(&parent.keys, name, &fresh.id);
-        let identity = Identity { id: fresh.id, suite: self.suite, wrapped: fresh.wrapped };
+        let identity = Identity {
+            id: fresh.id,
+            suite: self.suite,
+            wrapped: ArcSwap::from_pointee(fresh.wrapped),
+        };
         let file = FileState::fresh(io, identity, keys);
         file.set_fresh_link_tag(tag);
         file

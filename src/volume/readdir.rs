@@ -8,6 +8,7 @@ use rustix::fs::FileType;
 
 use crate::format::{LowerName, NAME_MAX, classify, sidecar_of};
 use crate::lower::{Dir, DirEntry, FileIo, LowerError};
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex};
 
 use super::Volume;
@@ -17,13 +18,31 @@ use super::keys::Purpose;
 use super::types::{DirSink, Errno, Fh, FileKind, Ino, ReqCtx};
 
 impl Volume {
-    /// opendir(3).
-    pub fn opendir(&self, _cx: &ReqCtx, ino: Ino) -> Result<Fh, Errno> {
+    /// opendir(3), for whoever may use the directory's key: names are sealed under it.
+    pub fn opendir(&self, cx: &ReqCtx, ino: Ino) -> Result<Fh, Errno> {
         let inode = self.inodes.get(ino).ok_or(Errno::ESTALE)?;
         let state = self.dir(&inode)?;
+        let (opener, epoch) = (self.caller(cx), AtomicU64::new(self.keys.epoch()));
+        let epoch = match self.judge_dir(&state, opener) {
+            Ok(()) => epoch,
+            // This very process opens directories to find inodes by, and reads none of them.
+            Err(_) if is_own_thread(cx.pid) => AtomicU64::new(NEVER),
+            Err(e) => return Err(e),
+        };
         let dir = self.dir_fd(&inode, &state)?.open_for_reading()?;
-        let handle = DirHandle { inode, dir: Mutex::new(dir) };
+        let handle = DirHandle { inode, dir: Mutex::new(dir), opener, epoch };
         Ok(self.handles.add(Handle::Dir(Arc::new(handle))))
+    }
+
+    /// A directory whose opener still has the right to it.
+    pub(super) fn usable_dir(&self, fh: Fh) -> Result<Arc<DirHandle>, Errno> {
+        let handle = self.handles.dir(fh)?;
+        let epoch = self.keys.epoch();
+        if handle.epoch.load(Ordering::Acquire) != epoch {
+            self.judge_dir(&*self.dir(&handle.inode)?, handle.opener)?;
+            handle.epoch.store(epoch, Ordering::Release);
+        }
+        Ok(handle)
     }
 
     /// Offers the entries after position `offset` to `sink`, with attributes if `plus`.
@@ -39,7 +58,7 @@ impl Volume {
         plus: bool,
         sink: &mut dyn DirSink,
     ) -> Result<(), Errno> {
-        let handle = self.handles.dir(fh)?;
+        let handle = self.usable_dir(fh)?;
         let state = self.dir(&handle.inode)?;
         let dir = handle.dir.lock();
         let up = handle.inode.alias().map_or(Ino::ROOT, |alias| alias.parent);
@@ -119,6 +138,13 @@ impl Volume {
         self.sync_dirs(ino)?;
         Ok(handle.dir.lock().sync()?)
     }
+}
+
+/// An epoch that never is: the handle is judged before it is used.
+const NEVER: u64 = u64::MAX;
+
+fn is_own_thread(pid: u32) -> bool {
+    pid != 0 && std::path::Path::new(&format!("/proc/self/task/{pid}")).exists()
 }
 
 fn read_sidecar(dir: &Dir, lower: &[u8]) -> Result<Vec<u8>, LowerError> {

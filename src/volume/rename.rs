@@ -18,7 +18,7 @@ impl Volume {
     /// between leaves a tag for the old name, which the stopped session excuses.
     pub fn rename(
         &self,
-        _cx: &ReqCtx,
+        cx: &ReqCtx,
         parent: Ino,
         name: &[u8],
         new_parent: Ino,
@@ -29,6 +29,8 @@ impl Volume {
         let flags = RenameFlags::from_bits(flags).ok_or(Errno::EINVAL)?;
         let (from_state, from_fd) = self.dir_and_fd(parent)?;
         let (to_state, to_fd) = self.dir_and_fd(new_parent)?;
+        self.judge_dir(&from_state, self.caller(cx))?;
+        self.judge_dir(&to_state, self.caller(cx))?;
         let from = from_state.lower_name(name)?;
         let to = to_state.lower_name(new_name)?;
         let old = Alias { parent, lower: from.name().as_bytes().into() };
@@ -38,6 +40,12 @@ impl Volume {
         }
         let exchange = flags.contains(RenameFlags::EXCHANGE);
         let (moved, moved_excused) = self.known(&from_fd, &old)?;
+        if from_state.wrapped.key_id != to_state.wrapped.key_id {
+            if exchange {
+                return Err(Errno::EXDEV);
+            }
+            self.take_along(cx, &moved, &to_state.wrapped.key_id)?;
+        }
         self.write_sidecar(&to_fd, &to)?;
         // Whoever is replaced may still be in use.
         let target = match self.known(&to_fd, &new) {
@@ -79,6 +87,32 @@ impl Volume {
             self.remove_sidecar(&from_fd, &old.lower);
         }
         Ok(())
+    }
+
+    /// Puts a file that moves to a directory under another CMK under that one, if the mover may.
+    ///
+    /// # Errors
+    /// EXDEV: he may not, or it is a directory, whose whole subtree would have to follow. Programs
+    /// then copy, which makes new files under the new key.
+    fn take_along(&self, cx: &ReqCtx, inode: &Arc<Inode>, cmk: &str) -> Result<(), Errno> {
+        match inode.kind {
+            FileKind::Regular => {}
+            FileKind::Directory => return Err(Errno::EXDEV),
+            // Others have no key of their own.
+            _ => return Ok(()),
+        }
+        let caller = self.caller(cx);
+        let taken = self.with_file(inode, caller, |file| {
+            let identity = file.identity();
+            let wrapped = identity.wrapped.load_full();
+            if wrapped.key_id == cmk {
+                return Ok(());
+            }
+            let context = self.file_context(identity.id);
+            let wrapped = self.keys.rewrap(caller, &wrapped, &context, cmk)?;
+            file.rewrap(&self.env(), wrapped).map_err(|e| self.file_errno(inode, file, e))
+        });
+        taken.map_err(|e| if e == Errno::EACCES { Errno::EXDEV } else { e })
     }
 
     /// The inode under a name, as the table has it or as a passing visitor, and whether a stopped
@@ -128,11 +162,21 @@ impl Volume {
             return Err(Errno::EPERM);
         }
         let (state, fd) = self.dir_and_fd(new_parent)?;
+        self.judge_dir(&state, self.caller(cx))?;
         let lower = state.lower_name(new_name)?;
         let Some(old) = inode.alias() else {
+            // A nameless file moves in, rather, and is not re-wrapped on the way.
+            if self.seals(&inode)?.wrapped.key_id != state.wrapped.key_id {
+                return Err(Errno::EXDEV);
+            }
             return self.link_nameless(&inode, (new_parent, &state, &fd), &lower);
         };
-        let (_, from_fd) = self.dir_and_fd(old.parent)?;
+        let (from_state, from_fd) = self.dir_and_fd(old.parent)?;
+        self.judge_dir(&from_state, self.caller(cx))?;
+        // One file cannot be under the keys of two directories.
+        if from_state.wrapped.key_id != state.wrapped.key_id {
+            return Err(Errno::EXDEV);
+        }
         let new = Alias { parent: new_parent, lower: lower.name().as_bytes().into() };
         match fd.stat(&new.lower) {
             Ok(_) => return Err(Errno::EEXIST),

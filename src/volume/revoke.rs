@@ -3,7 +3,10 @@
 //! Every request that reaches the volume is judged anyway. These two are for requests that the
 //! kernel would answer from its caches without asking.
 
+use std::collections::HashSet;
+
 use super::Volume;
+use super::handle::Handle;
 use super::types::{Errno, Fh, Ino};
 
 impl Volume {
@@ -21,11 +24,20 @@ impl Volume {
         self.handles.of_inode(ino).into_iter().any(writes)
     }
 
+    /// Files and directories that somebody has open: what the kernel has of them is dropped when
+    /// the policy epoch moves.
+    pub fn open_inodes(&self) -> HashSet<Ino> {
+        self.handles.inodes()
+    }
+
     /// Whether the opener of `fh` still has the right to it.
     ///
     /// # Errors
     /// What a read through the handle would give: EACCES, ENOKEY or EIO.
     pub fn still_allowed(&self, fh: Fh) -> Result<(), Errno> {
-        self.usable(fh).map(drop)
+        match self.handles.any(fh)? {
+            Handle::File(_) => self.usable(fh).map(drop),
+            Handle::Dir(_) => self.usable_dir(fh).map(drop),
+        }
     }
 }

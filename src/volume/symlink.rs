@@ -24,6 +24,7 @@ impl Volume {
     ) -> Result<Entry, Errno> {
         self.writable()?;
         let (state, fd) = self.dir_and_fd(parent)?;
+        self.judge_dir(&state, self.caller(cx))?;
         let lower = state.lower_name(name)?;
         let lname = lower.name().as_bytes();
         let binding = Binding::Name { dir: state.id(), name: lname };
@@ -34,13 +35,16 @@ impl Volume {
         self.entry_of(parent, &fd, lname)
     }
 
-    /// readlink(2).
-    pub fn readlink(&self, ino: Ino) -> Result<Vec<u8>, Errno> {
+    /// readlink(2): for whoever may use the key of the directory that the link is in.
+    pub fn readlink(&self, cx: &ReqCtx, ino: Ino) -> Result<Vec<u8>, Errno> {
         let inode = self.inodes.get(ino).ok_or(Errno::ESTALE)?;
         if inode.kind != FileKind::Symlink {
             return Err(Errno::EINVAL);
         }
         let alias = inode.alias();
+        // A link that has no name any more is nobody's in particular.
+        let parent = alias.as_ref().map_or(Ino::ROOT, |alias| alias.parent);
+        self.judge_dir(&self.dir_and_fd(parent)?.0, self.caller(cx))?;
         let text = self.with_pinned(&inode, |pin| Ok(pin.readlink()?))?;
         self.open_target(alias.as_ref(), &text).map_err(|e| match e {
             Errno::EIO => self.tampered(Purpose::Volume, &inode, "a link target"),

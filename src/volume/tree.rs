@@ -171,6 +171,7 @@ impl Volume {
             return Ok(entry);
         }
         let (state, fd) = self.dir_and_fd(parent)?;
+        self.judge_dir(&state, self.caller(cx))?;
         let lower = state.lower_name(name)?;
         self.write_sidecar(&fd, &lower)?;
         let lname = lower.name().as_bytes();
@@ -224,7 +225,7 @@ impl Volume {
         needed: u32,
     ) -> Result<DirState, Errno> {
         let child_fd = fd.open_dir(lname)?;
-        let child = self.make_dir_header(&child_fd, parent, lname)?;
+        let child = self.make_dir_header(&child_fd, parent, lname, self.caller(cx))?;
         self.give_to_caller(cx, fd, lname, perm, true)?;
         if perm | needed != perm {
             let inherited = child_fd.stat_self()?.mode & libc::S_ISGID;

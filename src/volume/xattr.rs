@@ -27,9 +27,9 @@ const VIRTUAL: [&str; 6] = [
 ];
 
 /// What the virtual attributes tell of a file or directory.
-struct Seals {
+pub(super) struct Seals {
     id: FileId,
-    wrapped: WrappedKey,
+    pub wrapped: WrappedKey,
 }
 
 impl Volume {
@@ -65,6 +65,9 @@ impl Volume {
         let inode = self.inodes.get(ino).ok_or(Errno::ESTALE)?;
         let flags = u32::try_from(flags).ok().and_then(XattrFlags::from_bits);
         let flags = flags.ok_or(Errno::EINVAL)?;
+        if name == b"kmsfs.key-id" && inode.kind == FileKind::Directory {
+            return self.set_default_key(cx, &inode, value);
+        }
         if name.starts_with(b"kmsfs.") {
             return Err(Errno::EPERM);
         }
@@ -165,7 +168,11 @@ impl Volume {
             FileKind::Regular => {
                 self.with_file(inode, self.caller(cx), |file| work(file.keys().xattr()))
             }
-            FileKind::Directory => work(self.dir(inode)?.keys.xattr()),
+            FileKind::Directory => {
+                let state = self.dir(inode)?;
+                self.judge_dir(&state, self.caller(cx))?;
+                work(state.keys.xattr())
+            }
             _ => Err(Errno::EPERM),
         }
     }
@@ -191,7 +198,7 @@ impl Volume {
     }
 
     /// What an object is sealed with; needs no right to its key, so it is not verified with it.
-    fn seals(&self, inode: &Arc<Inode>) -> Result<Seals, Errno> {
+    pub(super) fn seals(&self, inode: &Arc<Inode>) -> Result<Seals, Errno> {
         match inode.kind {
             FileKind::Directory => {
                 let state = self.dir(inode)?;
@@ -201,7 +208,10 @@ impl Volume {
                 let open = inode.file.lock().state.clone();
                 if let Some(file) = open {
                     let identity = file.identity();
-                    return Ok(Seals { id: identity.id, wrapped: identity.wrapped.clone() });
+                    return Ok(Seals {
+                        id: identity.id,
+                        wrapped: WrappedKey::clone(&identity.wrapped.load()),
+                    });
                 }
                 let header = self.peek_header(inode)?.ok_or(Errno::ENODATA)?;
                 Ok(Seals { id: header.id(), wrapped: header.wrapped().clone() })

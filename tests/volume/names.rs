@@ -63,12 +63,12 @@ fn symlinks_of_every_length_survive_moves_and_links() {
         fs.v().rename(&CX, Ino::ROOT, name.as_bytes(), dir, b"moved", 0).unwrap();
         let moved = fs.lookup("d/moved").unwrap();
         assert_eq!(moved.attr.ino, made.attr.ino, "a rename keeps the inode");
-        assert_eq!(fs.v().readlink(moved.attr.ino).unwrap(), target);
+        assert_eq!(fs.v().readlink(&CX, moved.attr.ino).unwrap(), target);
         fs.v().link(&CX, moved.attr.ino, Ino::ROOT, name.as_bytes()).unwrap();
         fs.remount();
         for path in ["d/moved".to_owned(), name] {
             let ino = fs.lookup(&path).unwrap().attr.ino;
-            assert_eq!(fs.v().readlink(ino).unwrap(), target, "{path}");
+            assert_eq!(fs.v().readlink(&CX, ino).unwrap(), target, "{path}");
         }
         fs.v().unlink(&CX, fs.lookup("d").unwrap().attr.ino, b"moved").unwrap();
     }

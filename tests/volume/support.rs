@@ -105,6 +105,20 @@ impl DataKeys for TableKeys {
         self.unwrap(caller, wrapped, context).map(|_| ())
     }
 
+    fn rewrap(
+        &self,
+        caller: Caller,
+        wrapped: &WrappedKey,
+        context: &KeyContext,
+        to: &str,
+    ) -> Result<WrappedKey, KeyError> {
+        let key = self.unwrap(caller, wrapped, context)?;
+        let mut table = self.table.lock().unwrap();
+        let blob = format!("blob-{}", table.len()).into_bytes();
+        table.insert(blob.clone(), (key, *context));
+        Ok(WrappedKey { key_id: to.to_owned(), version: 1, blob })
+    }
+
     fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::SeqCst)
     }

@@ -168,7 +168,7 @@ fn objects_in_each_others_place() {
         let read = match what {
             "files" => fs_.get("a").map(|_| ()),
             "directories" => fs_.get("d/x").map(|_| ()),
-            _ => fs_.v().readlink(fs_.lookup("l").unwrap().attr.ino).map(|_| ()),
+            _ => fs_.v().readlink(&CX, fs_.lookup("l").unwrap().attr.ino).map(|_| ()),
         };
         assert_eq!(read, Err(Errno::EIO), "{what} swapped");
         assert!(!fs_.keys.tampered.lock().unwrap().is_empty(), "{what} swapped is reported");

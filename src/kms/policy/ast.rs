@@ -2,6 +2,7 @@
 
 use super::condition::Condition;
 use super::pattern::Pattern;
+use crate::kms::caller::{PROGRAM_KEYS, Principal};
 use crate::kms::id::AccountId;
 
 /// A whole document.
@@ -9,6 +10,28 @@ use crate::kms::id::AccountId;
 pub struct Policy {
     /// In the order of the document.
     pub statements: Vec<Statement>,
+    /// Whether some verdict of it may depend on what program asks: such a verdict is good for
+    /// one request only.
+    pub about_programs: bool,
+}
+
+impl Policy {
+    /// Of compiled statements.
+    pub fn new(statements: Vec<Statement>) -> Policy {
+        let about_programs = Self::depends_on(&statements, &PROGRAM_KEYS);
+        Policy { statements, about_programs }
+    }
+
+    fn depends_on(statements: &[Statement], keys: &[&str]) -> bool {
+        statements.iter().any(|statement| {
+            let resource = statement.resource.iter().flat_map(|part| &part.patterns);
+            let conditions = statement.conditions.iter();
+            conditions
+                .flat_map(Condition::depends_on)
+                .chain(resource.flat_map(Pattern::variables))
+                .any(|key| keys.contains(&key))
+        })
+    }
 }
 
 /// One statement.
@@ -62,8 +85,10 @@ pub enum PrincipalEntry {
     Anyone,
     /// An account: its root ARN or its digits. Lets identity policies of the account count.
     Account(AccountId),
-    /// A user, a role session or another single identity, by its ARN.
-    Exact(String),
+    /// A user or a role session.
+    Exact(Principal),
+    /// A federated user, by his ARN. The service has none, so it reaches nobody.
+    Federated(String),
     /// A role; covers all its sessions.
     Role {
         /// Its account.

@@ -17,6 +17,8 @@ use crate::kms::error::PolicyMistake;
 /// One operator on one key.
 #[derive(Debug)]
 pub struct Condition {
+    /// As written, for whoever is told why it does not hold.
+    operator: String,
     /// Lower case.
     key: String,
     test: Test,
@@ -99,10 +101,32 @@ impl Condition {
                 return Err(PolicyMistake::Operator);
             }
             let test = Test::Null(each(values, boolean)?);
-            return Ok(Condition { key, test, set, if_exists });
+            return Ok(Condition { operator: operator.to_owned(), key, test, set, if_exists });
         }
         let (comparison, negated) = comparison(name, values, variables)?;
-        Ok(Condition { key, test: Test::Compare { comparison, negated }, set, if_exists })
+        let test = Test::Compare { comparison, negated };
+        Ok(Condition { operator: operator.to_owned(), key, test, set, if_exists })
+    }
+
+    /// The operator as it was written.
+    pub fn operator(&self) -> &str {
+        &self.operator
+    }
+
+    /// The condition key, in lower case.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Every condition key, in lower case, that the outcome depends on.
+    pub fn depends_on(&self) -> impl Iterator<Item = &str> {
+        let patterns = match &self.test {
+            Test::Compare { comparison: Comparison::Text(p) | Comparison::Arn(p), .. } => {
+                p.as_slice()
+            }
+            _ => &[],
+        };
+        std::iter::once(self.key.as_str()).chain(patterns.iter().flat_map(Pattern::variables))
     }
 
     /// Whether it holds.

@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::ast::{Effect, Part, Policy, PrincipalEntry, PrincipalPart, Statement};
 use crate::kms::caller::Principal;
 use crate::kms::id::AccountId;
@@ -62,7 +64,7 @@ pub struct Query<'a> {
 }
 
 /// The answer to a [`Query`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     /// Yes.
     Allow,
@@ -73,92 +75,119 @@ pub enum Verdict {
 }
 
 /// A verdict and the statement that made it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// The answer.
     pub verdict: Verdict,
-    /// `Sid` of the statement that decided, if it has one.
-    pub sid: Option<String>,
+    /// Where the statement that decided is. `None` when none did: nothing allows, or the root
+    /// user asked.
+    pub by: Option<Place>,
 }
 
-impl Decision {
-    fn of(verdict: Verdict, statement: Option<&Statement>) -> Decision {
-        Decision { verdict, sid: statement.and_then(|s| s.sid.clone()) }
-    }
+/// A statement, by where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// In which policy.
+    pub policy: Where,
+    /// Its index.
+    pub statement: usize,
+}
+
+/// A policy that takes part in a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Where {
+    /// The key policy.
+    Key,
+    /// The identity policy of that index.
+    Identity(usize),
 }
 
 /// Decides. `key_policy` is `None` for questions on no key and on aliases, which identity
-/// policies alone decide.
+/// policies alone decide. Allocates nothing, unless a policy has variables.
 pub fn evaluate(query: &Query<'_>, key_policy: Option<&Policy>, identity: &[&Policy]) -> Decision {
-    let key_statements = || key_policy.into_iter().flat_map(|p| &p.statements);
-    let identity_statements = || identity.iter().flat_map(|p| &p.statements);
-
-    let denies = |s: &&Statement| s.effect == Effect::Deny;
-    let key_deny = key_statements()
-        .filter(denies)
-        .find(|s| reaches(s.principal.as_ref(), query) && applies(s, query));
-    if let Some(statement) =
-        key_deny.or_else(|| identity_statements().filter(denies).find(|s| applies(s, query)))
-    {
-        return Decision::of(Verdict::ExplicitDeny, Some(statement));
+    let denied = key_policy
+        .and_then(|policy| first(policy, Where::Key, query, Effect::Deny))
+        .or_else(|| in_identity(identity, query, Effect::Deny));
+    if denied.is_some() {
+        return Decision { verdict: Verdict::ExplicitDeny, by: denied };
     }
-
-    let allows = |s: &&Statement| s.effect == Effect::Allow;
-    let by_identity = identity_statements().filter(allows).find(|s| applies(s, query));
+    let by_identity = in_identity(identity, query, Effect::Allow);
     // The root user has no identity policies; his account's word is his.
     let identity_allows =
         by_identity.is_some() || matches!(query.principal, Principal::Root { .. });
-    if key_policy.is_none() {
+    let Some(key_policy) = key_policy else {
         let verdict = if identity_allows { Verdict::Allow } else { Verdict::ImplicitDeny };
-        return Decision::of(verdict, by_identity);
-    }
-
+        return Decision { verdict, by: by_identity };
+    };
     let mut by_account = None;
     let mut direct = None;
-    for statement in key_statements().filter(allows) {
-        match trust(statement.principal.as_ref(), query) {
-            Trust::None => {}
-            Trust::Direct if direct.is_none() && applies(statement, query) => {
-                direct = Some(statement);
-            }
-            Trust::Account if by_account.is_none() && applies(statement, query) => {
-                by_account = Some(statement);
-            }
-            Trust::Direct | Trust::Account => {}
+    for (index, statement) in key_policy.statements.iter().enumerate() {
+        let place = match reach(statement, query, Where::Key) {
+            Reach::Direct => &mut direct,
+            Reach::Account => &mut by_account,
+            Reach::None => continue,
+        };
+        if statement.effect == Effect::Allow && place.is_none() && applies(statement, query) {
+            *place = Some(Place { policy: Where::Key, statement: index });
         }
     }
     let same_account = query.principal.account().is_none_or(|account| account == query.owner);
-    match (direct, by_account) {
-        (Some(statement), _) if same_account || identity_allows => {
-            Decision::of(Verdict::Allow, Some(statement))
-        }
-        (_, Some(statement)) if identity_allows => {
-            Decision::of(Verdict::Allow, by_identity.or(Some(statement)))
-        }
-        _ => Decision::of(Verdict::ImplicitDeny, None),
-    }
+    let by = match (direct, by_account) {
+        (Some(_), _) if same_account || identity_allows => direct,
+        (_, Some(_)) if identity_allows => by_identity.or(by_account),
+        _ => return Decision { verdict: Verdict::ImplicitDeny, by: None },
+    };
+    Decision { verdict: Verdict::Allow, by }
 }
 
-/// How the principal part of an Allow reaches the caller.
+/// The first statement of that effect that reaches the caller and applies.
+fn first(policy: &Policy, of: Where, query: &Query<'_>, effect: Effect) -> Option<Place> {
+    let found = policy.statements.iter().position(|statement| {
+        statement.effect == effect
+            && reach(statement, query, of) != Reach::None
+            && applies(statement, query)
+    });
+    found.map(|statement| Place { policy: of, statement })
+}
+
+fn in_identity(identity: &[&Policy], query: &Query<'_>, effect: Effect) -> Option<Place> {
+    let mut all = identity.iter().enumerate();
+    all.find_map(|(number, policy)| first(policy, Where::Identity(number), query, effect))
+}
+
+/// How a statement reaches the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trust {
+pub(super) enum Reach {
     None,
+    /// By his account: identity policies must say the rest.
     Account,
     Direct,
 }
 
-fn trust(part: Option<&PrincipalPart>, query: &Query<'_>) -> Trust {
-    let Some(part) = part else { return Trust::None };
+/// How `statement` of a policy there reaches the caller. Identity policies are his already.
+pub(super) fn reach(statement: &Statement, query: &Query<'_>, of: Where) -> Reach {
+    if let Where::Identity(_) = of {
+        return Reach::Direct;
+    }
+    match statement.effect {
+        Effect::Allow => trust(statement.principal.as_ref(), query),
+        Effect::Deny if reaches(statement.principal.as_ref(), query) => Reach::Direct,
+        Effect::Deny => Reach::None,
+    }
+}
+
+fn trust(part: Option<&PrincipalPart>, query: &Query<'_>) -> Reach {
+    let Some(part) = part else { return Reach::None };
     if part.negated {
         // Everybody who is not named, by himself or by his account.
-        let named = part.entries.iter().any(|e| entry_trust(e, query.principal) != Trust::None);
-        return if named { Trust::None } else { Trust::Direct };
+        let named = part.entries.iter().any(|e| entry_trust(e, query.principal) != Reach::None);
+        return if named { Reach::None } else { Reach::Direct };
     }
     let kinds = part.entries.iter().map(|e| entry_trust(e, query.principal));
-    kinds.fold(Trust::None, |best, next| match (best, next) {
-        (Trust::Direct, _) | (_, Trust::Direct) => Trust::Direct,
-        (Trust::Account, _) | (_, Trust::Account) => Trust::Account,
-        _ => Trust::None,
+    kinds.fold(Reach::None, |best, next| match (best, next) {
+        (Reach::Direct, _) | (_, Reach::Direct) => Reach::Direct,
+        (Reach::Account, _) | (_, Reach::Account) => Reach::Account,
+        _ => Reach::None,
     })
 }
 
@@ -169,32 +198,32 @@ fn reaches(part: Option<&PrincipalPart>, query: &Query<'_>) -> bool {
     if part.negated {
         let spared = part.entries.iter().any(|entry| match entry {
             PrincipalEntry::Account(account) => {
-                *query.principal == Principal::Root { account: account.clone() }
+                matches!(query.principal, Principal::Root { account: theirs } if theirs == account)
             }
-            other => entry_trust(other, query.principal) != Trust::None,
+            other => entry_trust(other, query.principal) != Reach::None,
         });
         return !spared;
     }
     // Everybody is everybody when it comes to denying: services too.
     let named = |e: &PrincipalEntry| {
-        *e == PrincipalEntry::Anyone || entry_trust(e, query.principal) != Trust::None
+        *e == PrincipalEntry::Anyone || entry_trust(e, query.principal) != Reach::None
     };
     part.entries.iter().any(named)
 }
 
-fn entry_trust(entry: &PrincipalEntry, principal: &Principal) -> Trust {
-    let direct = |yes: bool| if yes { Trust::Direct } else { Trust::None };
+fn entry_trust(entry: &PrincipalEntry, principal: &Principal) -> Reach {
+    let direct = |yes: bool| if yes { Reach::Direct } else { Reach::None };
     match (entry, principal) {
         // "AWS": "*" is about identities of accounts; a service is named as one.
         (PrincipalEntry::Anyone, caller) => direct(caller.account().is_some()),
         (PrincipalEntry::Account(account), caller) => {
             if caller.account() == Some(account) {
-                Trust::Account
+                Reach::Account
             } else {
-                Trust::None
+                Reach::None
             }
         }
-        (PrincipalEntry::Exact(arn), caller) => direct(*arn == caller.to_string()),
+        (PrincipalEntry::Exact(named), caller) => direct(named == caller),
         (
             PrincipalEntry::Role { account, name },
             Principal::AssumedRole { account: theirs, role, .. },
@@ -202,7 +231,7 @@ fn entry_trust(entry: &PrincipalEntry, principal: &Principal) -> Trust {
         (PrincipalEntry::Service(name), Principal::Service { name: theirs }) => {
             direct(name == theirs)
         }
-        _ => Trust::None,
+        _ => Reach::None,
     }
 }
 
@@ -226,10 +255,10 @@ fn applies(statement: &Statement, query: &Query<'_>) -> bool {
     !unclear || statement.effect == Effect::Deny
 }
 
-fn part_matches(part: &Part, text: &str, query: &Query<'_>) -> bool {
+pub(super) fn part_matches(part: &Part, text: &str, query: &Query<'_>) -> bool {
     part.patterns.iter().any(|p| p.matches(text, query.context)) != part.negated
 }
 
-fn resource_matches(part: &Part, query: &Query<'_>) -> bool {
+pub(super) fn resource_matches(part: &Part, query: &Query<'_>) -> bool {
     part_matches(part, query.resource, query)
 }

@@ -6,13 +6,15 @@
 //! not allow, and in a Deny it denies.
 
 pub mod ast;
+pub mod case;
 pub mod condition;
 pub mod eval;
+pub mod explain;
 pub mod parse;
 pub mod pattern;
 #[cfg(test)]
 mod tests;
 
 pub use ast::Policy;
-pub use eval::{Context, ContextValue, Decision, Query, Verdict, evaluate};
+pub use eval::{Context, ContextValue, Decision, Place, Query, Verdict, Where, evaluate};
 pub use parse::{identity_policy, key_policy};

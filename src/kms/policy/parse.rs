@@ -10,6 +10,7 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use super::ast::{Effect, Part, Policy, PrincipalEntry, PrincipalPart, Statement};
 use super::condition::Condition;
 use super::pattern::{Pattern, Syntax};
+use crate::kms::caller::Principal;
 use crate::kms::error::{PolicyFault, PolicyMistake};
 use crate::kms::id::AccountId;
 
@@ -69,7 +70,7 @@ fn policy(text: &str, kind: Kind) -> Result<Policy, PolicyFault> {
         .enumerate()
         .map(|(i, tree)| statement(tree, &format!("Statement[{i}]"), kind, variables))
         .collect::<Result<_, _>>()?;
-    Ok(Policy { statements })
+    Ok(Policy::new(statements))
 }
 
 fn statement(
@@ -192,18 +193,16 @@ fn aws_principal(text: &str) -> Option<PrincipalEntry> {
     }
     match (*service, resource.split_once('/')) {
         ("iam", None) if *resource == "root" => Some(PrincipalEntry::Account(account)),
-        ("iam", Some(("user", name))) if !name.is_empty() => {
-            Some(PrincipalEntry::Exact(text.to_owned()))
-        }
+        ("iam", Some(("user", _))) => Principal::from_arn(text).ok().map(PrincipalEntry::Exact),
         ("iam", Some(("role", path))) => {
             let name = path.rsplit('/').next().filter(|name| !name.is_empty())?;
             Some(PrincipalEntry::Role { account, name: name.to_owned() })
         }
-        ("sts", Some(("assumed-role", rest))) if rest.contains('/') => {
-            Some(PrincipalEntry::Exact(text.to_owned()))
+        ("sts", Some(("assumed-role", _))) => {
+            Principal::from_arn(text).ok().map(PrincipalEntry::Exact)
         }
         ("sts", Some(("federated-user", name))) if !name.is_empty() => {
-            Some(PrincipalEntry::Exact(text.to_owned()))
+            Some(PrincipalEntry::Federated(text.to_owned()))
         }
         _ => None,
     }

@@ -5,14 +5,25 @@
 //! What a variable brings in is taken literally: a user cannot widen a policy by a name with a
 //! star in it. A variable without value makes the pattern match nothing.
 
+use std::str::Chars;
+
 use super::eval::{Context, ContextValue};
 use crate::kms::error::PolicyMistake;
 
-/// A compiled text of a policy.
+/// A compiled text of a policy. Matching allocates nothing, unless there are variables in it.
 #[derive(Debug)]
 pub struct Pattern {
-    parts: Vec<Part>,
+    shape: Shape,
     fold_case: bool,
+}
+
+#[derive(Debug)]
+enum Shape {
+    /// Without anything special in it; folded already where case does not count.
+    Literal(Box<str>),
+    Glob(Box<[Token]>),
+    /// To be filled in for every request.
+    Template(Vec<Part>),
 }
 
 /// What a pattern is made of.
@@ -62,50 +73,62 @@ impl Pattern {
             }));
             rest = rest.get(first.len_utf8()..).unwrap_or("");
         }
-        Ok(Pattern { parts, fold_case: syntax.fold_case })
+        Ok(Pattern { shape: shape(parts), fold_case: syntax.fold_case })
     }
 
     /// Whether `text` matches; `context` gives variables their values.
     pub fn matches(&self, text: &str, context: &Context) -> bool {
-        let Some(tokens) = self.tokens(context) else { return false };
-        glob(&tokens, &self.chars(text))
+        match &self.shape {
+            Shape::Literal(wanted) if self.fold_case => text.chars().map(fold).eq(wanted.chars()),
+            Shape::Literal(wanted) => **wanted == *text,
+            Shape::Glob(tokens) => glob(tokens, text, self.fold_case),
+            Shape::Template(parts) => {
+                self.fill(parts, context).is_some_and(|tokens| glob(&tokens, text, self.fold_case))
+            }
+        }
     }
 
     /// The same for ARNs: the first five colon-separated fields match each for itself, so that
     /// a wildcard cannot run over a colon there.
     pub fn matches_arn(&self, arn: &str, context: &Context) -> bool {
-        let Some(tokens) = self.tokens(context) else { return false };
-        let text = self.chars(arn);
-        let pattern: Vec<&[Token]> = tokens.splitn(6, |t| *t == Token::Char(':')).collect();
-        let fields: Vec<&[char]> = text.splitn(6, |c| *c == ':').collect();
-        pattern.len() == 6
-            && fields.len() == 6
-            && pattern.iter().zip(&fields).all(|(p, f)| glob(p, f))
+        match &self.shape {
+            Shape::Literal(wanted) => **wanted == *arn && arn.split(':').nth(5).is_some(),
+            Shape::Glob(tokens) => self.fields_match(tokens, arn),
+            Shape::Template(parts) => {
+                self.fill(parts, context).is_some_and(|tokens| self.fields_match(&tokens, arn))
+            }
+        }
     }
 
-    /// The text that the pattern stands for, for operators that compare values and not shapes.
-    /// `None` when a variable has no value.
-    pub fn literal(&self, context: &Context) -> Option<String> {
-        let tokens = self.tokens(context)?;
-        Some(
-            tokens
-                .iter()
-                .map(|token| match token {
-                    Token::Char(c) => *c,
-                    Token::AnyRun => '*',
-                    Token::AnyOne => '?',
-                })
-                .collect(),
-        )
+    /// The condition keys, in lower case, that variables in it stand for.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        let parts = match &self.shape {
+            Shape::Template(parts) => parts.as_slice(),
+            _ => &[],
+        };
+        parts.iter().filter_map(|part| match part {
+            Part::Variable { key, .. } => Some(key.as_str()),
+            Part::Token(_) => None,
+        })
     }
 
-    fn chars(&self, text: &str) -> Vec<char> {
-        if self.fold_case { text.chars().map(fold).collect() } else { text.chars().collect() }
+    fn fields_match(&self, pattern: &[Token], arn: &str) -> bool {
+        let mut wanted = pattern.splitn(ARN_FIELDS, |token| *token == Token::Char(':'));
+        let mut given = arn.splitn(ARN_FIELDS, ':');
+        let mut all = 0;
+        loop {
+            match (wanted.next(), given.next()) {
+                (Some(wanted), Some(given)) if glob(wanted, given, self.fold_case) => all += 1,
+                (None, None) => return all == ARN_FIELDS,
+                _ => return false,
+            }
+        }
     }
 
-    fn tokens(&self, context: &Context) -> Option<Vec<Token>> {
-        let mut tokens = Vec::with_capacity(self.parts.len());
-        for part in &self.parts {
+    /// The tokens with the values of variables in place; `None` when one has no value.
+    fn fill(&self, parts: &[Part], context: &Context) -> Option<Vec<Token>> {
+        let mut tokens = Vec::with_capacity(parts.len());
+        for part in parts {
             match part {
                 Part::Token(token) => tokens.push(*token),
                 Part::Variable { key, default } => {
@@ -114,7 +137,10 @@ impl Pattern {
                         (None, Some(default)) => default,
                         _ => return None,
                     };
-                    tokens.extend(self.chars(value).into_iter().map(Token::Char));
+                    let chars = value.chars();
+                    tokens.extend(
+                        chars.map(|c| Token::Char(if self.fold_case { fold(c) } else { c })),
+                    );
                 }
             }
         }
@@ -122,8 +148,30 @@ impl Pattern {
     }
 }
 
+/// Partition, service, Region, account and resource, after `arn`.
+const ARN_FIELDS: usize = 6;
+
+fn shape(parts: Vec<Part>) -> Shape {
+    let tokens: Option<Vec<Token>> = parts
+        .iter()
+        .map(|part| match part {
+            Part::Token(token) => Some(*token),
+            Part::Variable { .. } => None,
+        })
+        .collect();
+    let Some(tokens) = tokens else { return Shape::Template(parts) };
+    let text: Option<String> = tokens
+        .iter()
+        .map(|token| match token {
+            Token::Char(c) => Some(*c),
+            Token::AnyRun | Token::AnyOne => None,
+        })
+        .collect();
+    text.map_or_else(|| Shape::Glob(tokens.into()), |text| Shape::Literal(text.into()))
+}
+
 fn fold(c: char) -> char {
-    c.to_lowercase().next().unwrap_or(c)
+    if c.is_ascii() { c.to_ascii_lowercase() } else { c.to_lowercase().next().unwrap_or(c) }
 }
 
 fn variable(inside: &str) -> Result<Part, PolicyMistake> {
@@ -150,34 +198,37 @@ fn variable(inside: &str) -> Result<Part, PolicyMistake> {
 }
 
 /// Greedy with one point to come back to: linear in practice, quadratic at worst, never deeper.
-fn glob(pattern: &[Token], text: &[char]) -> bool {
-    let (mut p, mut t) = (0, 0);
-    let mut retry: Option<(usize, usize)> = None;
-    while let Some(&c) = text.get(t) {
-        match pattern.get(p) {
-            Some(Token::AnyRun) => {
-                retry = Some((p, t));
-                p += 1;
+fn glob(pattern: &[Token], text: &str, fold_case: bool) -> bool {
+    let mut rest = text.chars();
+    let mut at = 0;
+    // Where the pattern goes on after its last run, and where that run ends for now.
+    let mut retry: Option<(usize, Chars<'_>)> = None;
+    loop {
+        if pattern.get(at) == Some(&Token::AnyRun) {
+            at += 1;
+            if at == pattern.len() {
+                return true;
             }
-            Some(Token::AnyOne) => {
-                p += 1;
-                t += 1;
-            }
-            Some(Token::Char(want)) if *want == c => {
-                p += 1;
-                t += 1;
-            }
-            _ => match retry {
-                Some((star, taken)) => {
-                    retry = Some((star, taken + 1));
-                    p = star + 1;
-                    t = taken + 1;
-                }
-                None => return false,
-            },
+            retry = Some((at, rest.clone()));
+            continue;
         }
+        let mut ahead = rest.clone();
+        let Some(next) = ahead.next() else { return at == pattern.len() };
+        let fits = match pattern.get(at) {
+            Some(Token::AnyOne) => true,
+            Some(Token::Char(wanted)) => *wanted == if fold_case { fold(next) } else { next },
+            _ => false,
+        };
+        if fits {
+            at += 1;
+            rest = ahead;
+            continue;
+        }
+        let Some((after, end)) = &mut retry else { return false };
+        end.next();
+        at = *after;
+        rest = end.clone();
     }
-    pattern.iter().skip(p).all(|token| *token == Token::AnyRun)
 }
 
 #[cfg(test)]
@@ -204,6 +255,10 @@ mod tests {
             ("*aab", "aaaab", true),
             ("", "", true),
             ("", "a", false),
+            ("a*", "a", true),
+            ("*b", "aab", true),
+            ("*ab?", "abab", false),
+            ("*ab?", "ababc", true),
         ] {
             assert_eq!(matches(pattern, text), expected, "{pattern} against {text}");
         }

@@ -9,11 +9,12 @@ use super::lookup::{Named, Naming};
 use crate::kms::api::types::{EncryptionContext, Plaintext};
 use crate::kms::audit::Record;
 use crate::kms::authz::{DIRECTORY, FILE, VOLUME, may};
-use crate::kms::caller::CallerContext;
+use crate::kms::caller::{CallerContext, Principal};
 use crate::kms::error::{InternalFault, KmsError, Violation};
 use crate::kms::hex;
 use crate::kms::id::{KeyId, key_arn};
 use crate::kms::key::Gate;
+use crate::kms::policy::Policy;
 use crate::secret::Secret;
 
 /// Most keys of one [`Service::generate_batch`].
@@ -134,8 +135,26 @@ impl Service {
         })
     }
 
+    /// The ARN of a key given by its id: a volume's key may be of another account than the user,
+    /// where the bare id would mean nothing. Other names stay as they are.
+    fn in_full(&self, key: &str) -> String {
+        let found = key.parse().ok().and_then(|id| self.key(id).ok().flatten());
+        found.map_or_else(|| key.to_owned(), |key| key.arn.clone())
+    }
+
+    /// Whether a decision about `principal` on `key` (key id, ARN or alias) may depend on what
+    /// program asks. Such a decision is good for one request.
+    pub fn asks_about_programs(&self, principal: &Principal, key: &str) -> bool {
+        let about = |policy: &Policy| policy.about_programs;
+        self.named(principal, &self.in_full(key), Naming::KeyOrAlias)
+            .is_ok_and(|named| about(&named.key.policy))
+            || self
+                .identity_policies(principal)
+                .is_ok_and(|policies| policies.iter().any(|policy| about(policy)))
+    }
+
     fn unwrap_one(&self, call: &mut Call<'_>, wrapped: &Wrapped) -> Result<Plaintext, KmsError> {
-        let key = wrapped.key_id.to_string();
+        let key = self.in_full(&wrapped.key_id.to_string());
         let (found, ok) =
             self.find::<may::Decrypt>(call, &wrapped.blob, Some(&key), &wrapped.context, None)?;
         self.open(ok, &found, &wrapped.context).map(|(plaintext, _)| Plaintext(plaintext))
@@ -145,7 +164,7 @@ impl Service {
     pub fn authorize_batch(&self, items: &[(CallerContext, Wrapped)]) -> Vec<Result<(), KmsError>> {
         self.each(items, |call, wrapped| {
             call.additional("decisionOnly", true);
-            let key = wrapped.key_id.to_string();
+            let key = self.in_full(&wrapped.key_id.to_string());
             let (_, ok) =
                 self.find::<may::Decrypt>(call, &wrapped.blob, Some(&key), &wrapped.context, None)?;
             ok.into_target().admits(Gate::Use)
@@ -232,7 +251,8 @@ impl Service {
         if count > 1 {
             call.additional("count", count);
         }
-        let Named { key, alias } = self.named(&call.caller.principal, key, Naming::KeyOrAlias)?;
+        let Named { key, alias } =
+            self.named(&call.caller.principal, &self.in_full(key), Naming::KeyOrAlias)?;
         call.resource(&key.arn);
         let ok =
             call.may_on_key::<may::GenerateDataKey>(&key, alias.as_deref(), Some(&first), |_| {})?;
@@ -259,7 +279,8 @@ impl Service {
     ) -> Result<(), KmsError> {
         call.parameter("keyId", key);
         call.encryption("encryptionContext", context);
-        let Named { key, alias } = self.named(&call.caller.principal, key, Naming::KeyOrAlias)?;
+        let Named { key, alias } =
+            self.named(&call.caller.principal, &self.in_full(key), Naming::KeyOrAlias)?;
         call.resource(&key.arn);
         let ok =
             call.may_on_key::<may::GenerateDataKey>(&key, alias.as_deref(), Some(context), |_| {})?;
@@ -272,12 +293,13 @@ impl Service {
         wrapped: &Wrapped,
         to: Option<&str>,
     ) -> Result<Rewrapped, KmsError> {
-        let source = wrapped.key_id.to_string();
+        let source = self.in_full(&wrapped.key_id.to_string());
         let destination = to.unwrap_or(&source);
         call.parameter("destinationKeyId", destination);
         call.encryption("sourceEncryptionContext", &wrapped.context);
         call.encryption("destinationEncryptionContext", &wrapped.context);
-        let to = self.named(&call.caller.principal, destination, Naming::KeyOrAlias)?;
+        let to =
+            self.named(&call.caller.principal, &self.in_full(destination), Naming::KeyOrAlias)?;
         call.resource(&to.key.arn);
         let (found, from_ok) = self.find::<may::ReEncryptFrom>(
             call,

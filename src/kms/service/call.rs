@@ -131,9 +131,13 @@ impl<'a> Call<'a> {
             Some(known) => known,
             None => self.service.identity_policies(&self.caller.principal)?,
         };
-        let asker = Asker { caller: self.caller, identity: &identity };
+        let now = self.service.now();
+        let asker = Asker { caller: self.caller, identity: &identity, now };
         let decision = authz::decide(asker, target, context, encryption);
         self.identity = Some(identity);
+        if decision.as_ref().is_ok_and(Authorized::learned) {
+            self.additional("wouldDeny", true);
+        }
         decision
     }
 

@@ -157,8 +157,14 @@ impl Service {
         &self,
         principal: &Principal,
     ) -> Result<Vec<Arc<Policy>>, KmsError> {
-        let Principal::User { account, name } = principal else { return Ok(Vec::new()) };
-        let arn = principal.to_string();
+        let Some((account, name)) = super::users::policies_of(principal) else {
+            return Ok(Vec::new());
+        };
+        // Sessions of a role share its policies.
+        let arn = match principal {
+            Principal::AssumedRole { account, role, .. } => format!("{account}:{role}"),
+            other => other.to_string(),
+        };
         if let Some(known) = self.cache.identity.get(&arn) {
             return Ok(known.clone());
         }
@@ -167,7 +173,7 @@ impl Service {
         if self.administrators.contains(&arn) {
             policies.push(self.administration.clone());
         }
-        if let Some(user) = self.store.user(account, name)? {
+        if let Some(user) = self.store.user(account, &name)? {
             for (_, document) in &user.policies {
                 let policy = identity_policy(document).map_err(|_| InternalFault::Record)?;
                 policies.push(Arc::new(policy));

@@ -44,6 +44,26 @@ pub(super) fn name_of(request: &IamRequest) -> (&'static str, bool) {
     }
 }
 
+/// A user or role that administration is about.
+struct Whose {
+    account: AccountId,
+    /// As the store knows it: a user's name, or that of a role after [`ROLE`].
+    name: String,
+    arn: String,
+}
+
+/// Before the names of roles among the records: no user's name has a colon.
+const ROLE: &str = "role:";
+
+/// The name under which the policies of a principal are stored; only users and roles have any.
+pub(super) fn policies_of(principal: &Principal) -> Option<(&AccountId, String)> {
+    match principal {
+        Principal::User { account, name } => Some((account, name.clone())),
+        Principal::AssumedRole { account, role, .. } => Some((account, format!("{ROLE}{role}"))),
+        Principal::Root { .. } | Principal::Service { .. } => None,
+    }
+}
+
 impl Service {
     /// The access key of that id, for checking a signature. `None`: not known. Not recorded:
     /// what is done with the signed request is.
@@ -61,17 +81,17 @@ impl Service {
     ) -> Result<Done<IamReply>, KmsError> {
         match request {
             IamRequest::CreateUser { user } => {
-                let _ok = self.on_user::<may::CreateUser>(call, &user)?;
-                if self.store.user(call.account(), &user)?.is_some() {
+                let whose = self.on_user::<may::CreateUser>(call, &user)?;
+                if self.store.user(&whose.account, &whose.name)?.is_some() {
                     return Err(KmsError::EntityExists { what: Entity::User, name: user });
                 }
-                let change = Change::PutUser(self.blank_user(call.account(), &user));
+                let change = Change::PutUser(self.blank_user(&whose));
                 Done::change(IamReply::Done, vec![change])
             }
             IamRequest::DeleteUser { user } => {
-                let _ok = self.on_user::<may::DeleteUser>(call, &user)?;
-                self.known_user(call.account(), &user)?;
-                let change = Change::DeleteUser(call.account().clone(), user);
+                let whose = self.on_user::<may::DeleteUser>(call, &user)?;
+                self.known_user(&whose)?;
+                let change = Change::DeleteUser(whose.account, whose.name);
                 Done::change(IamReply::Done, vec![change])
             }
             IamRequest::ListUsers => {
@@ -89,8 +109,8 @@ impl Service {
             }
             IamRequest::DeleteUserPolicy { user, name } => {
                 call.parameter("policyName", name.as_str());
-                let _ok = self.on_user::<may::DeleteUserPolicy>(call, &user)?;
-                let mut record = self.known_user(call.account(), &user)?;
+                let whose = self.on_user::<may::DeleteUserPolicy>(call, &user)?;
+                let mut record = self.known_user(&whose)?;
                 let before = record.policies.len();
                 record.policies.retain(|(known, _)| *known != name);
                 if record.policies.len() == before {
@@ -99,8 +119,8 @@ impl Service {
                 Done::change(IamReply::Done, vec![Change::PutUser(record)])
             }
             IamRequest::ListUserPolicies { user } => {
-                let _ok = self.on_user::<may::ListUserPolicies>(call, &user)?;
-                let policies = self.known_user(call.account(), &user)?.policies.into_iter();
+                let whose = self.on_user::<may::ListUserPolicies>(call, &user)?;
+                let policies = self.known_user(&whose)?.policies.into_iter();
                 let policies =
                     policies.map(|(name, document)| UserPolicy { name, document }).collect();
                 Done::read(IamReply::Policies(policies))
@@ -108,17 +128,17 @@ impl Service {
             IamRequest::CreateAccessKey { user } => self.create_access_key(call, &user),
             IamRequest::DeleteAccessKey { user, access_key_id } => {
                 call.parameter("accessKeyId", access_key_id.as_str());
-                let _ok = self.on_user::<may::DeleteAccessKey>(call, &user)?;
+                let whose = self.on_user::<may::DeleteAccessKey>(call, &user)?;
                 let record = self.store.access_key(&access_key_id)?;
-                if record.is_none_or(|r| r.user != user || r.account != *call.account()) {
+                if record.is_none_or(|r| r.user != whose.name || r.account != whose.account) {
                     let (what, name) = (Entity::AccessKey, access_key_id);
                     return Err(KmsError::NoSuchEntity { what, name });
                 }
                 Done::change(IamReply::Done, vec![Change::DeleteAccessKey(access_key_id)])
             }
             IamRequest::ListAccessKeys { user } => {
-                let _ok = self.on_user::<may::ListAccessKeys>(call, &user)?;
-                let keys = self.store.access_keys(call.account(), &user)?.into_iter();
+                let whose = self.on_user::<may::ListAccessKeys>(call, &user)?;
+                let keys = self.store.access_keys(&whose.account, &whose.name)?.into_iter();
                 let keys = keys.map(|key| AccessKeyInfo {
                     access_key_id: key.id,
                     created: Timestamp(Millis(key.created)),
@@ -138,11 +158,11 @@ impl Service {
     ) -> Result<Done<IamReply>, KmsError> {
         call.parameter("policyName", name.as_str());
         call.parameter("policyDocument", document.as_str());
-        let _ok = self.on_user::<may::PutUserPolicy>(call, user)?;
+        let whose = self.on_user::<may::PutUserPolicy>(call, user)?;
         entity_name("policyName", &name)?;
         identity_policy(&document)?;
-        let record = self.store.user(call.account(), user)?;
-        let mut record = record.unwrap_or_else(|| self.blank_user(call.account(), user));
+        let record = self.store.user(&whose.account, &whose.name)?;
+        let mut record = record.unwrap_or_else(|| self.blank_user(&whose));
         record.policies.retain(|(known, _)| *known != name);
         if usize::try_from(MAX_POLICIES).is_ok_and(|max| record.policies.len() >= max) {
             return Err(KmsError::LimitExceeded { what: Quota::UserPolicies, max: MAX_POLICIES });
@@ -156,8 +176,11 @@ impl Service {
         call: &mut Call<'_>,
         user: &str,
     ) -> Result<Done<IamReply>, KmsError> {
-        let _ok = self.on_user::<may::CreateAccessKey>(call, user)?;
-        let keys = self.store.access_keys(call.account(), user)?.len();
+        let whose = self.on_user::<may::CreateAccessKey>(call, user)?;
+        if whose.name.starts_with(ROLE) {
+            return Err(KmsError::NoSuchEntity { what: Entity::User, name: user.to_owned() });
+        }
+        let keys = self.store.access_keys(&whose.account, &whose.name)?.len();
         if usize::try_from(MAX_ACCESS_KEYS).is_ok_and(|max| keys >= max) {
             let (what, max) = (Quota::AccessKeys, MAX_ACCESS_KEYS);
             return Err(KmsError::LimitExceeded { what, max });
@@ -167,13 +190,13 @@ impl Service {
         let sealed = self.custody.seal_secret(&secret_name(&id), secret.expose())?;
         let created = self.now().0;
         let mut changes = Vec::new();
-        if self.store.user(call.account(), user)?.is_none() {
-            changes.push(Change::PutUser(self.blank_user(call.account(), user)));
+        if self.store.user(&whose.account, &whose.name)?.is_none() {
+            changes.push(Change::PutUser(self.blank_user(&whose)));
         }
         changes.push(Change::PutAccessKey(AccessKeyRecord {
             id: id.clone(),
-            account: call.account().clone(),
-            user: user.to_owned(),
+            account: whose.account,
+            user: whose.name,
             created,
             sealed,
         }));
@@ -182,26 +205,48 @@ impl Service {
         Done::change(reply, changes)
     }
 
-    fn on_user<A: Permission>(
-        &self,
-        call: &mut Call<'_>,
-        user: &str,
-    ) -> Result<Authorized<A, Plain>, KmsError> {
+    /// Decides on a user, named by login name, or on a user or role of any account, named by ARN.
+    fn on_user<A: Permission>(&self, call: &mut Call<'_>, user: &str) -> Result<Whose, KmsError> {
         call.parameter("userName", user);
-        entity_name("userName", user)?;
-        let arn = Principal::user(call.account(), user).to_string();
-        call.may(&arn, |_| {})
+        let whose = self.whose(call.account(), user)?;
+        let _ok: Authorized<A, Plain> = call.may(&whose.arn, |_| {})?;
+        Ok(whose)
     }
 
-    fn known_user(&self, account: &AccountId, user: &str) -> Result<UserRecord, KmsError> {
-        let missing = || KmsError::NoSuchEntity { what: Entity::User, name: user.to_owned() };
-        self.store.user(account, user)?.ok_or_else(missing)
+    /// Accounts live apart: users of others are only the service's own account's to administer.
+    fn whose(&self, home: &AccountId, user: &str) -> Result<Whose, KmsError> {
+        let unknown = || KmsError::NoSuchEntity { what: Entity::User, name: user.to_owned() };
+        let (account, kind, path) = match user.strip_prefix("arn:aws:iam::") {
+            None => (home.clone(), "user", user),
+            Some(rest) => {
+                let (account, resource) = rest.split_once(':').ok_or_else(unknown)?;
+                let (kind, path) = resource.split_once('/').ok_or_else(unknown)?;
+                (account.parse().map_err(|_| unknown())?, kind, path)
+            }
+        };
+        if account != *home && *home != self.account {
+            return Err(unknown());
+        }
+        entity_name("userName", path)?;
+        let name = match kind {
+            "user" => path.to_owned(),
+            // Sessions tell the role's name without its path.
+            "role" => format!("{ROLE}{}", path.rsplit('/').next().unwrap_or(path)),
+            _ => return Err(unknown()),
+        };
+        let arn = format!("arn:aws:iam::{account}:{kind}/{path}");
+        Ok(Whose { account, name, arn })
     }
 
-    fn blank_user(&self, account: &AccountId, user: &str) -> UserRecord {
+    fn known_user(&self, whose: &Whose) -> Result<UserRecord, KmsError> {
+        let missing = || KmsError::NoSuchEntity { what: Entity::User, name: whose.name.clone() };
+        self.store.user(&whose.account, &whose.name)?.ok_or_else(missing)
+    }
+
+    fn blank_user(&self, whose: &Whose) -> UserRecord {
         UserRecord {
-            account: account.clone(),
-            name: user.to_owned(),
+            account: whose.account.clone(),
+            name: whose.name.clone(),
             created: self.now().0,
             policies: Vec::new(),
         }

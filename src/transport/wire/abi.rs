@@ -117,14 +117,14 @@ pub mod flag {
     pub const POSIX_ACL: u64 = 1 << 20;
     /// `max_pages` of the reply counts.
     pub const MAX_PAGES: u64 = 1 << 22;
-    /// Symlink targets are kept.
-    pub const CACHE_SYMLINKS: u64 = 1 << 23;
     /// Set-user-id bits are dropped by the filesystem, told when.
     pub const HANDLE_KILLPRIV_V2: u64 = 1 << 28;
     /// SETXATTR has flags of its own.
     pub const SETXATTR_EXT: u64 = 1 << 29;
     /// There are more than 32 flags.
     pub const INIT_EXT: u64 = 1 << 30;
+    /// Files that are read past the page cache may be mapped all the same.
+    pub const DIRECT_IO_ALLOW_MMAP: u64 = 1 << 36;
     /// Requests may come over a ring.
     pub const OVER_IO_URING: u64 = 1 << 41;
 }

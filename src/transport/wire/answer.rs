@@ -81,7 +81,7 @@ pub fn answer(
             let kept = calls.setattr_and_kill(&cx, ino, fh, set, kill_suidgid)?;
             Ok(Reply::fixed(&encode::kept(&kept)))
         }
-        Op::Readlink => Ok(Reply::Bytes(calls.readlink(ino)?)),
+        Op::Readlink => Ok(Reply::Bytes(calls.readlink(&cx, ino)?)),
         Op::Symlink { name, target } => named(calls.symlink(&cx, ino, name, target)),
         Op::Mknod { name, mode, umask, rdev } => {
             cx.umask = umask;

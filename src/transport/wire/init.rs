@@ -32,12 +32,13 @@ const WANTED: u64 = flag::ASYNC_READ
     | flag::ASYNC_DIO
     | flag::DO_READDIRPLUS
     | flag::READDIRPLUS_AUTO
-    | flag::CACHE_SYMLINKS
     | flag::POSIX_ACL
     | flag::WRITEBACK_CACHE
     // Without it the kernel asks for a file's capabilities before every write.
     | flag::HANDLE_KILLPRIV_V2
     | flag::SETXATTR_EXT
+    // Before a direct read the kernel writes back what a mapping has changed.
+    | flag::DIRECT_IO_ALLOW_MMAP
     // With the writeback cache this does not drop pages; it makes the kernel check that
     // attributes are valid before a buffered read, which revocation builds on.
     | flag::AUTO_INVAL_DATA;
@@ -139,9 +140,10 @@ mod tests {
         let Verdict::Agreed(with) = all.answer(Some(MAX_REQUEST)) else { panic!("refused") };
         let Verdict::Agreed(without) = all.answer(None) else { panic!("refused") };
         assert!(all.ring());
-        assert_eq!(with.flags2, 1 << 9, "the ring, and nothing else that is not carried out");
-        assert_eq!(without.flags2, 0);
-        assert_eq!(u64::from(without.flags), REQUIRED | WANTED | flag::INIT_EXT);
+        assert_eq!(with.flags2, 1 << 9 | 1 << 4, "the ring, and nothing that is not carried out");
+        assert_eq!(without.flags2, 1 << 4);
+        let all = u64::from(without.flags) | u64::from(without.flags2) << 32;
+        assert_eq!(all, REQUIRED | WANTED | flag::INIT_EXT);
         assert_eq!((with.max_write, with.max_pages), (1 << 20, 256));
         let Verdict::Agreed(few) = offer(31, REQUIRED).answer(Some(MAX_REQUEST)) else {
             panic!("refused")

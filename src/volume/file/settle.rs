@@ -3,8 +3,9 @@
 use std::io::IoSlice;
 
 use crate::format::{
-    BLOCK, DIR_HEADER_LEN, Header, Kind, PageNo, PlainLen, SLOT, SLOT_BODY, cipher_len,
+    BLOCK, DIR_HEADER_LEN, Header, Kind, PageNo, PlainLen, SLOT, SLOT_BODY, WrappedKey, cipher_len,
 };
+use crate::sync::Arc;
 
 use crate::lower::FileIo;
 
@@ -22,7 +23,7 @@ pub(in crate::volume) enum Settle {
 }
 
 /// Byte offset of the slot that holds generation `generation`: odd ones lie in slot A.
-fn slot_offset(generation: u64) -> u64 {
+pub(in crate::volume) fn slot_offset(generation: u64) -> u64 {
     if generation % 2 == 1 { 0 } else { SLOT as u64 }
 }
 
@@ -168,7 +169,7 @@ impl FileState {
             size: meta.size,
             root: if clean { root } else { [0; 16] },
             writes: meta.writes,
-            wrapped: self.identity.wrapped.clone(),
+            wrapped: WrappedKey::clone(&self.identity.wrapped.load()),
             mtime: meta.header_mtime,
         }
     }
@@ -191,6 +192,20 @@ impl FileState {
         slot_b.split_at_mut(SLOT_BODY).1.copy_from_slice(&tag_b);
         entries.copy_from_slice(pages.get(PageNo(0)).unwrap_or_default());
         page
+    }
+
+    /// Puts the same data key under another CMK: `wrapped` is it, sealed there.
+    ///
+    /// # Crash
+    /// One slot is written: the header has the one key or the other.
+    pub fn rewrap(&self, env: &FileEnv, wrapped: WrappedKey) -> Result<(), FileError> {
+        {
+            let mut meta = self.meta.write();
+            self.begin_change(env, &mut meta)?;
+            self.identity.wrapped.store(Arc::new(wrapped));
+            meta.size_stale = true;
+        }
+        self.settle(env, Settle::Clean)
     }
 
     /// Notes in the header that the file has more names than it has room for link tags.

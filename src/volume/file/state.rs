@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use arc_swap::ArcSwap;
+
 use crate::crypto::Suite;
 use crate::format::{FileId, FileKeys, Header, WrappedKey};
 use crate::lower::{FileIo, LowerError};
@@ -49,7 +51,7 @@ pub(in crate::volume) struct Identity {
     /// How it is sealed.
     pub suite: Suite,
     /// Its data key under the CMK.
-    pub wrapped: WrappedKey,
+    pub wrapped: ArcSwap<WrappedKey>,
 }
 
 /// State of the header below.
