@@ -8,6 +8,7 @@
 
 mod cli;
 mod layering;
+mod policy;
 mod requirements;
 mod vectors;
 mod volume;

@@ -1,0 +1,5 @@
+//! The policy engine against cases with known answers, the documented corner points, and a
+//! second evaluator that shares no code with it.
+
+mod documented;
+mod reference;
