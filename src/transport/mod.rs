@@ -1,4 +1,4 @@
-//! FUSE: requests in, [`Volume`] calls, replies out.
+//! FUSE: requests in, [`Volume`](crate::volume::Volume) calls, replies out.
 //!
 //! Nothing here decides anything about files, keys or formats. A transport decodes a request,
 //! makes one call on the volume and encodes the result; whatever goes wrong on the way, a panic
