@@ -44,7 +44,9 @@ if [[ " ${filesystems[*]} " == *" kmsfs-uring "* ]]; then
         [ "$switched" = Y ] || say "$switch: on for this run" >&2
     else
         say "this kernel has no FUSE over io_uring: that column is left out" >&2
-        filesystems=("${filesystems[@]/kmsfs-uring/}")
+        kept=()
+        for FS in "${filesystems[@]}"; do [ "$FS" = kmsfs-uring ] || kept+=("$FS"); done
+        filesystems=("${kept[@]}")
     fi
 fi
 
