@@ -194,6 +194,7 @@ impl Target for Plain {
 pub struct Authorized<A: Permission, T: Target = Arc<Key>> {
     target: T,
     learned: bool,
+    by_grant: bool,
     permission: PhantomData<fn() -> A>,
 }
 
@@ -206,6 +207,11 @@ impl<A: Permission, T: Target> Authorized<A, T> {
     /// What the permission is on.
     pub fn target(&self) -> &T {
         &self.target
+    }
+
+    /// Whether it is there only because of a grant: what it allows must then stay within that.
+    pub fn by_grant(&self) -> bool {
+        self.by_grant
     }
 
     /// Whether it is there only because the key is in learn mode.
@@ -239,11 +245,10 @@ pub fn decide<A: Permission, T: Target>(
     let query = Query { principal, action, resource, owner, context };
     let verdict = evaluate(&query, key_policy, &identity).verdict;
     let unsaid = verdict == Verdict::ImplicitDeny && key_policy.is_some();
-    if verdict == Verdict::Allow
-        || unsaid && service_linked(principal, A::NAME, encryption)
-        || unsaid && granted(&query, &target, &identity, encryption, asker.now)
-    {
-        return Ok(Authorized { target, learned: false, permission: PhantomData });
+    let said = verdict == Verdict::Allow || unsaid && service_linked(principal, action, encryption);
+    if said || unsaid && granted(&query, &target, &identity, encryption, asker.now) {
+        let by_grant = !said;
+        return Ok(Authorized { target, learned: false, by_grant, permission: PhantomData });
     }
     if target.learns() && is_use(A::NAME) {
         tracing::warn!(
@@ -254,7 +259,7 @@ pub fn decide<A: Permission, T: Target>(
             "would-deny: let through because the key is in learn mode; take its tag {LEARN} away \
              to have its policy enforced"
         );
-        return Ok(Authorized { target, learned: true, permission: PhantomData });
+        return Ok(Authorized { target, learned: true, by_grant: false, permission: PhantomData });
     }
     Err(KmsError::AccessDenied {
         principal: principal.to_string(),

@@ -60,6 +60,7 @@ impl Service {
                 context.one("kms:GrantConstraintType", "EncryptionContextSubset");
             }
         })?;
+        let by_grant = ok.by_grant();
         let key = ok.into_target();
         unmanaged(&key)?;
         key.admits(Gate::Grant)?;
@@ -69,6 +70,19 @@ impl Service {
         }
         let operations = operations(&key, &r.operations)?;
         fits(&key, &wanted)?;
+        // Who may make grants by a grant alone hands on what it has, under no looser constraints.
+        let own = |grant: &GrantRecord| {
+            grant.allows(&call.caller.principal, "kms:CreateGrant", None, self.now())
+                && grant.may_delegate(&operations, &wanted)
+        };
+        if by_grant && !key.grants.iter().any(own) {
+            return Err(KmsError::AccessDenied {
+                principal: call.caller.principal.to_string(),
+                action: "kms:CreateGrant".to_owned(),
+                resource: key.arn.clone(),
+                explicit: false,
+            });
+        }
         dry(r.dry_run)?;
         let issuing_account =
             call.caller.principal.account().cloned().unwrap_or_else(|| self.account.clone());
