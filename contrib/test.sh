@@ -31,6 +31,8 @@ packages git:git sqlite3:sqlite3 rsync:rsync setfacl:acl setfattr:attr python3:p
     systemd-analyze:systemd mount:mount unshare:util-linux setcap:libcap2-bin
 
 total_passed=0 total_failed=0 broken=()
+# Every line that says what failed, for the end: CI shows little more than that.
+failures=$(mktemp)
 count() { # NAME LOGFILE EXIT-CODE
     local line passed failed
     line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$2" | tail -n 1)
@@ -39,11 +41,15 @@ count() { # NAME LOGFILE EXIT-CODE
     # A script that ended badly without saying so has failed as a whole.
     if [ -z "$line" ]; then passed=0 failed=1; elif [ "$3" != 0 ] && [ "$failed" = 0 ]; then failed=1; fi
     total_passed=$((total_passed + passed)) total_failed=$((total_failed + failed))
-    [ "$failed" = 0 ] || broken+=("$1")
+    if [ "$failed" != 0 ]; then
+        broken+=("$1")
+        { grep -aE '^(FAILED|not ok|panicked|thread .* panicked| +FAIL)|Traceback' "$2" || tail -n 15 "$2"; } |
+            head -n 40 | sed "s/^/$1: /" >>"$failures"
+    fi
     say "$1: $passed passed, $failed failed, $SECONDS s"
 }
 
-log=$(mktemp) && trap 'rm -f "$log"' EXIT
+log=$(mktemp) && trap 'rm -f "$log" "$failures"' EXIT
 
 if wanted rust; then
     SECONDS=0
@@ -88,7 +94,7 @@ switch_on() {
     local before
     [ -e $switch ] || return
     before=$(cat $switch)
-    trap 'echo "'"$before"'" | as_root tee $switch >/dev/null; rm -f "$log"' EXIT
+    trap 'echo "'"$before"'" | as_root tee $switch >/dev/null; rm -f "$log" "$failures"' EXIT
     echo 1 | as_root tee $switch >/dev/null
     say "$switch: was $before, on for the following"
 }
@@ -114,6 +120,6 @@ else
     done
 fi
 
-[ ${#broken[@]} = 0 ] || say "failed: ${broken[*]}"
+[ ${#broken[@]} = 0 ] || { say "failed: ${broken[*]}"; cat "$failures"; }
 echo "$total_passed passed, $total_failed failed"
 [ "$total_failed" = 0 ] && [ "$total_passed" -gt 0 ]

@@ -178,7 +178,8 @@ impl Inodes {
         }
     }
 
-    /// Takes back `n` lookups. Gives the inode if it is forgotten by that.
+    /// Takes back `n` lookups. Gives the inode if it is forgotten by that: with 0 if that was held
+    /// up by a file that was open and is closed by now.
     pub fn forget(&self, ino: Ino, n: u64) -> Option<Arc<Inode>> {
         if ino == Ino::ROOT {
             return None;

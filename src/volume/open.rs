@@ -51,7 +51,23 @@ impl Volume {
         if open.handles > 0 {
             return Ok(());
         }
-        self.close_file(inode, &mut open)
+        let closed = self.close_file(inode, &mut open);
+        drop(open);
+        // The kernel may have forgotten it while it was open, or while it could not be closed.
+        self.inodes.forget(inode.ino, 0);
+        closed
+    }
+
+    /// Lets go of a file that has just lost its last name and that nobody has open: what could
+    /// not be written out for it is not wanted any more, and its descriptor would hold its space.
+    pub(super) fn let_go(&self, inode: &Arc<Inode>) {
+        let mut open = inode.file.lock();
+        let dead = |file: &Arc<FileState>| file.io().stat().is_ok_and(|st| st.nlink == 0);
+        if open.handles == 0 && open.state.as_ref().is_some_and(dead) {
+            open.state = None;
+            drop(open);
+            self.inodes.forget(inode.ino, 0);
+        }
     }
 
     fn close_file(&self, inode: &Arc<Inode>, open: &mut OpenFile) -> Result<(), Errno> {

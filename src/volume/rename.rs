@@ -16,6 +16,9 @@ impl Volume {
     /// # Crash
     /// The lower rename is atomic. The moved object's link tag is written after it; a stop in
     /// between leaves a tag for the old name, which the stopped session excuses.
+    ///
+    /// # Errors
+    /// Nothing has moved, whatever they say.
     pub fn rename(
         &self,
         cx: &ReqCtx,
@@ -73,16 +76,37 @@ impl Volume {
         if moved.kind == FileKind::Symlink && !exchange {
             self.move_symlink(&old, &new, flags)?;
         } else {
-            from_fd.rename(&old.lower, &to_fd, &new.lower, flags)?;
+            if let Err(e) = from_fd.rename(&old.lower, &to_fd, &new.lower, flags) {
+                if let Some(gone) = replaced {
+                    self.still_there(&gone, &new);
+                }
+                return Err(e.into());
+            }
         }
-        if let Some(gone) = replaced
-            && !gone.lost(new_parent, &new.lower)
-        {
-            *gone.pin.lock() = None;
+        if let Some(gone) = replaced {
+            self.after_replacement(&gone, new_parent, &new.lower);
         }
-        self.moved(&moved, &old, &new, exchange, moved_excused)?;
+        let undoable = target.is_none() || exchange;
+        if let Err(e) = self.moved(&moved, &old, &new, exchange, moved_excused) {
+            let back = match flags {
+                _ if exchange => RenameFlags::EXCHANGE,
+                RenameFlags::WHITEOUT => RenameFlags::empty(),
+                _ => RenameFlags::NOREPLACE,
+            };
+            if undoable && to_fd.rename(&new.lower, &from_fd, &old.lower, back).is_ok() {
+                // It may have come to the new tag, and to nothing after it.
+                if self.moved(&moved, &new, &old, exchange, moved_excused).is_err() {
+                    self.sessions.spoil();
+                }
+                self.remove_sidecar(&to_fd, &new.lower);
+                return Err(e);
+            }
+            self.sessions.spoil();
+        }
         if exchange && let Some((target, excused)) = &target {
-            self.moved(target, &new, &old, exchange, *excused)?;
+            if self.moved(target, &new, &old, exchange, *excused).is_err() {
+                self.sessions.spoil();
+            }
         } else {
             self.remove_sidecar(&from_fd, &old.lower);
         }

@@ -10,17 +10,22 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::format::{Descriptor, MAX_RECORDS, SessionKind, SessionRecord};
 use crate::lower::LowerIdentity;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// Seconds by which a lower filesystem's idea of "now" may lag behind the clock: timestamps come
 /// from the last tick.
 const SLACK: i64 = 2;
 
 /// The sessions that stopped suddenly, and ours.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Sessions {
     stopped: Vec<SessionRecord>,
     /// Number of this mount; 0 for a read-only one.
     pub current: u64,
+    /// When this one began, in seconds.
+    start: i64,
+    /// Whether something of this one was left between two steps: see [`Sessions::spoil`].
+    spoiled: AtomicBool,
 }
 
 /// What is known of the session that wrote a header.
@@ -51,7 +56,12 @@ impl Sessions {
             }
             record
         });
-        Sessions { stopped: stopped.collect(), current: 0 }
+        Sessions {
+            stopped: stopped.collect(),
+            current: 0,
+            start: now,
+            spoiled: AtomicBool::new(false),
+        }
     }
 
     /// Begins a session: the records to write, with ours as the last.
@@ -63,7 +73,7 @@ impl Sessions {
         descriptor.unclean.push(SessionRecord {
             first: self.current,
             last: self.current,
-            start: seconds_now(),
+            start: self.start,
             end: 0,
             boot_id: identity.boot_id,
             lower_mount: identity.mount_id,
@@ -71,9 +81,25 @@ impl Sessions {
         });
     }
 
-    /// The records to write at a clean end.
+    /// The lower filesystem failed in the middle of something that could not be undone: from here
+    /// on this session excuses what a killed one would, and its record stays when it ends.
+    pub fn spoil(&self) {
+        if !self.spoiled.swap(true, Ordering::AcqRel) {
+            tracing::error!("the lower filesystem failed half-way: this session counts as stopped");
+        }
+    }
+
+    fn spoiled(&self) -> bool {
+        self.spoiled.load(Ordering::Acquire)
+    }
+
+    /// The records to write at a clean end: ours goes, unless it was spoiled.
     pub fn end(&self, descriptor: &mut Descriptor) {
+        let ours = descriptor.unclean.iter().find(|r| self.spoiled() && r.covers(self.current));
+        let ours =
+            ours.map(|r| SessionRecord { kind: SessionKind::Killed, end: seconds_now(), ..*r });
         descriptor.unclean = self.stopped.clone();
+        descriptor.unclean.extend(ours);
     }
 
     /// Two neighbours become one when the list is full: it then excuses what either did, and
@@ -102,7 +128,7 @@ impl Sessions {
 
     /// Whether any session stopped suddenly.
     pub fn any_stopped(&self) -> bool {
-        !self.stopped.is_empty()
+        !self.stopped.is_empty() || self.spoiled()
     }
 
     /// Whether power was ever lost.
@@ -114,6 +140,7 @@ impl Sessions {
     /// two steps, because a session was stopped around then.
     pub fn excuses(&self, ctime: i64) -> bool {
         self.stopped.iter().any(|r| (r.start - SLACK..=r.end + SLACK).contains(&ctime))
+            || (self.spoiled() && ctime >= self.start - SLACK)
     }
 }
 

@@ -241,7 +241,12 @@ impl Volume {
         let lower = state.lower_name(name)?;
         let lname = lower.name().as_bytes();
         let gone = self.before_removal(parent, &fd, lname)?;
-        fd.unlink(lname)?;
+        if let Err(e) = fd.unlink(lname) {
+            if let Some(inode) = gone {
+                self.still_there(&inode, &Alias { parent, lower: lname.into() });
+            }
+            return Err(e.into());
+        }
         self.after_removal(gone, parent, &fd, lname);
         Ok(())
     }
@@ -267,6 +272,19 @@ impl Volume {
         Ok(Some(inode))
     }
 
+    /// Takes back what [`Volume::before_removal`] did, for a name that could not be removed.
+    pub(super) fn still_there(&self, inode: &Arc<Inode>, alias: &Alias) {
+        let Some(pin) = inode.pin.lock().take() else { return };
+        let links = Pinned::new(std::os::fd::AsFd::as_fd(&pin)).stat().map_or(2, |st| st.nlink);
+        if inode.kind == FileKind::Regular
+            && links > 1
+            // Excused: it had its tag until just now.
+            && self.retag(inode, alias, NameChange::Also(alias), alias, true).is_err()
+        {
+            self.sessions.spoil();
+        }
+    }
+
     pub(super) fn after_removal(
         &self,
         gone: Option<Arc<Inode>>,
@@ -275,11 +293,18 @@ impl Volume {
         lname: &[u8],
     ) {
         self.remove_sidecar(fd, lname);
-        if let Some(inode) = gone
-            && !inode.lost(parent, lname)
-        {
+        if let Some(inode) = gone {
+            self.after_replacement(&inode, parent, lname);
+        }
+    }
+
+    /// What follows the loss of a name, for the inode that had it.
+    pub(super) fn after_replacement(&self, gone: &Arc<Inode>, parent: Ino, lname: &[u8]) {
+        if gone.lost(parent, lname) {
+            self.let_go(gone);
+        } else {
             // It has another name that we know: reach it by that.
-            *inode.pin.lock() = None;
+            *gone.pin.lock() = None;
         }
     }
 

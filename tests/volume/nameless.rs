@@ -1,5 +1,6 @@
 //! Files without a name, and large holes.
 
+use kmsfs::lower::faulty::{Fault, FaultKind};
 use kmsfs::volume::{Errno, Ino, SetAttr, WriteFrom};
 
 use super::support::{CX, Fs, pattern};
@@ -95,4 +96,83 @@ fn a_name_space_is_no_attribute() {
     let ino = fs.put(Ino::ROOT, "file", b"");
     assert_eq!(fs.v().setxattr(&CX, ino, b"user.", b"v", 0), Err(Errno::EINVAL));
     assert_eq!(fs.v().getxattr(&CX, ino, b"user."), Err(Errno::EINVAL));
+}
+
+/// What this process holds open of files that have no name any more, below a volume.
+fn nameless_descriptors(fs: &Fs) -> Vec<std::path::PathBuf> {
+    std::fs::read_dir("/proc/self/fd")
+        .unwrap()
+        .filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok())
+        .filter(|to| to.starts_with(fs.lower()) && to.to_string_lossy().ends_with(" (deleted)"))
+        .collect()
+}
+
+#[test]
+fn a_file_that_could_not_be_closed_gives_its_space_back_when_it_is_removed() {
+    for (replaced, forgotten_early) in [(false, false), (true, false), (false, true), (true, true)]
+    {
+        let mut could_not = 0;
+        for at in 0.. {
+            let mut fs = Fs::new();
+            fs.put(Ino::ROOT, "other", b"other");
+            fs.unmount();
+            let fault = Fault::new(at, FaultKind::Fail);
+            fs.mount(Some(fault.clone()));
+            let (ino, fh) = fs.create(Ino::ROOT, "file");
+            let data = pattern(7, 20_000);
+            // Nobody has anything of this but the error.
+            let _ = fs.v().write(ino, fh, 0, &data, WriteFrom::Program);
+            could_not += usize::from(fs.v().release(ino, fh).is_err());
+            if forgotten_early {
+                fs.v().forget(ino, 1);
+            }
+            let remove = || match replaced {
+                true => fs.v().rename(&CX, Ino::ROOT, b"other", Ino::ROOT, b"file", 0),
+                false => fs.v().unlink(&CX, Ino::ROOT, b"file"),
+            };
+            // The fault may strike here; it does so once.
+            remove().or_else(|_| remove()).unwrap();
+            if !forgotten_early {
+                fs.v().forget(ino, 1);
+            }
+            let held = nameless_descriptors(&fs);
+            assert!(held.is_empty(), "replaced {replaced}, fault at {at}: {held:?}");
+            if fault.calls() <= at {
+                break;
+            }
+        }
+        assert!(could_not > 0, "a close fails in some round");
+    }
+}
+
+#[test]
+fn a_rename_that_fails_half_way_loses_neither_name_nor_content() {
+    for (replace, exchange) in [(false, false), (true, false), (true, true)] {
+        for at in 0.. {
+            let mut fs = Fs::new();
+            fs.put(Ino::ROOT, "old", b"moving");
+            if replace {
+                fs.put(Ino::ROOT, "new", b"there before");
+            }
+            fs.unmount();
+            let fault = Fault::new(at, FaultKind::Fail);
+            fs.mount(Some(fault.clone()));
+            let flags = if exchange { libc::RENAME_EXCHANGE } else { 0 };
+            let done = fs.v().rename(&CX, Ino::ROOT, b"old", Ino::ROOT, b"new", flags);
+            let moving = Ok(b"moving".to_vec());
+            let before = if replace { Ok(b"there before".to_vec()) } else { Err(Errno::ENOENT) };
+            let (old, new) = match (done, exchange) {
+                (Ok(()), true) => (before, moving),
+                (Ok(()), false) => (Err(Errno::ENOENT), moving),
+                (Err(_), _) => (moving, before),
+            };
+            let what = format!("replace {replace}, exchange {exchange}, fault {at}: {done:?}");
+            assert_eq!((&fs.get("old"), &fs.get("new")), (&old, &new), "{what}");
+            fs.remount();
+            assert_eq!((&fs.get("old"), &fs.get("new")), (&old, &new), "{what}, remounted");
+            if fault.calls() <= at {
+                break;
+            }
+        }
+    }
 }
