@@ -186,13 +186,16 @@ impl GrantRecord {
     }
 
     /// Whether its grantee may, by CreateGrant in this one, make a grant of these operations and
-    /// constraints.
+    /// constraints that ends at `expires`.
     pub fn may_delegate(
         &self,
         operations: &[GrantOperation],
         constraints: &GrantConstraints,
+        expires: Option<i64>,
     ) -> bool {
-        self.operations.contains(&GrantOperation::CreateGrant)
+        let outlived = self.expires.is_some_and(|end| expires.is_none_or(|at| at > end));
+        !outlived
+            && self.operations.contains(&GrantOperation::CreateGrant)
             && operations.iter().all(|operation| self.operations.contains(operation))
             && self.constraints.cover(constraints)
     }
@@ -307,22 +310,30 @@ mod tests {
     fn delegation_only_narrows() {
         let mut from = grant("arn:aws:iam::111122223333:root");
         let free = GrantConstraints::default();
-        assert!(!from.may_delegate(&[GrantOperation::Decrypt], &free));
+        assert!(!from.may_delegate(&[GrantOperation::Decrypt], &free, None));
         from.operations.push(GrantOperation::CreateGrant);
-        assert!(from.may_delegate(&[GrantOperation::Decrypt], &free));
-        assert!(!from.may_delegate(&[GrantOperation::Encrypt], &free));
+        assert!(from.may_delegate(&[GrantOperation::Decrypt], &free, None));
+        assert!(!from.may_delegate(&[GrantOperation::Encrypt], &free, None));
         from.constraints.subset = Some(map(&[("a", "1")]));
         let with = |equals: Option<&[(&str, &str)]>, subset: Option<&[(&str, &str)]>| {
             GrantConstraints { equals: equals.map(map), subset: subset.map(map) }
         };
         let wide: &[(&str, &str)] = &[("a", "1"), ("b", "2")];
-        assert!(!from.may_delegate(&[], &free));
-        assert!(from.may_delegate(&[], &with(None, Some(wide))));
-        assert!(from.may_delegate(&[], &with(Some(wide), None)));
-        assert!(!from.may_delegate(&[], &with(None, Some(&[("b", "2")]))));
+        assert!(!from.may_delegate(&[], &free, None));
+        assert!(from.may_delegate(&[], &with(None, Some(wide)), None));
+        assert!(from.may_delegate(&[], &with(Some(wide), None), None));
+        assert!(!from.may_delegate(&[], &with(None, Some(&[("b", "2")])), None));
+        from.expires = Some(1000);
+        assert!(
+            !from.may_delegate(&[], &with(None, Some(wide)), None),
+            "it would outlive this one"
+        );
+        assert!(!from.may_delegate(&[], &with(None, Some(wide)), Some(1001)));
+        assert!(from.may_delegate(&[], &with(None, Some(wide)), Some(1000)));
+        from.expires = None;
         from.constraints = with(Some(wide), None);
-        assert!(!from.may_delegate(&[], &with(None, Some(wide))));
-        assert!(from.may_delegate(&[], &with(Some(wide), None)));
+        assert!(!from.may_delegate(&[], &with(None, Some(wide)), None));
+        assert!(from.may_delegate(&[], &with(Some(wide), None), None));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! key file or a passphrase is found before anything is changed.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::audit_files::{self, Files, FilesError, ROTATE_AT};
 use super::copy::make_dir;
@@ -31,6 +31,8 @@ pub const DEFAULT_ACCOUNT: &str = "111122223333";
 pub const DEFAULT_REGION: &str = "local-1";
 /// How often deletions that are due are looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(30);
+/// How late a grant or a date in a policy may end.
+const TICK: Duration = Duration::from_millis(250);
 
 /// What to open, and how.
 #[derive(Debug)]
@@ -339,25 +341,30 @@ pub(super) fn audit_key(root: &Secret<[u8; 32]>) -> Secret<[u8; 32]> {
     kdf::derive(root.expose(), Label::Audit, b"")
 }
 
-/// Deletes what is due, now and then; ends with the service or when told to.
+/// Deletes what is due, now and then, and what ends at a given moment, then; ends with the service
+/// or when told to.
 fn keep_house(
     service: &Arc<Service>,
     stop: &Arc<(Mutex<bool>, Condvar)>,
 ) -> Option<std::thread::JoinHandle<()>> {
     let (service, stop) = (Arc::downgrade(service), stop.clone());
     let work = move || {
+        let mut last: Option<Instant> = None;
         loop {
-            match service.upgrade() {
-                Some(service) => {
-                    if let Err(error) = service.run_due() {
-                        tracing::error!(%error, "keys whose waiting time is over remain");
-                    }
+            let Some(service) = service.upgrade() else { return };
+            if last.is_none_or(|at| at.elapsed() >= HOUSEKEEPING) {
+                last = Some(Instant::now());
+                if let Err(error) = service.run_due() {
+                    tracing::error!(%error, "keys whose waiting time is over remain");
                 }
-                None => return,
             }
+            if let Err(error) = service.run_moments() {
+                tracing::error!(%error, "what has just ended is not cleared away");
+            }
+            drop(service);
             let mut stopped = stop.0.lock();
             if !*stopped {
-                stop.1.wait_for(&mut stopped, HOUSEKEEPING);
+                stop.1.wait_for(&mut stopped, TICK);
             }
             if *stopped {
                 return;

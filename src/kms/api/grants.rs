@@ -15,6 +15,9 @@ pub struct Constraints {
     pub encryption_context_subset: Option<EncryptionContext>,
     /// The encryption context is exactly this.
     pub encryption_context_equals: Option<EncryptionContext>,
+    /// When it ends by itself. Not AWS's: their clients neither send it nor mind it in answers.
+    #[serde(default)]
+    pub expiration_date: Option<Timestamp>,
 }
 
 /// Asks for [`CreateGrant`](super::Action::CreateGrant).

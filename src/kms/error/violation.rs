@@ -183,6 +183,9 @@ pub enum Violation {
     /// Material that ends, without its end.
     #[error("A validTo date must be set if the ExpirationModel is KEY_MATERIAL_EXPIRES")]
     ValidToRequired,
+    /// A grant that would be over before it begins. Not AWS's.
+    #[error("Constraints.ExpirationDate must be a time in the future.")]
+    GrantInThePast,
     /// An end for material that does not end.
     #[error("ValidTo cannot be set if the ExpirationModel is KEY_MATERIAL_DOES_NOT_EXPIRE")]
     ValidToForbidden,

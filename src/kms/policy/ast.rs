@@ -13,13 +13,17 @@ pub struct Policy {
     /// Whether some verdict of it may depend on what program asks: such a verdict is good for
     /// one request only.
     pub about_programs: bool,
+    /// When some verdict of it may change by itself: milliseconds since 1970, in no order.
+    pub moments: Vec<i64>,
 }
 
 impl Policy {
     /// Of compiled statements.
     pub fn new(statements: Vec<Statement>) -> Policy {
         let about_programs = Self::depends_on(&statements, &PROGRAM_KEYS);
-        Policy { statements, about_programs }
+        let moments = statements.iter().flat_map(|s| &s.conditions).flat_map(Condition::moments);
+        let moments = moments.collect();
+        Policy { statements, about_programs, moments }
     }
 
     fn depends_on(statements: &[Statement], keys: &[&str]) -> bool {

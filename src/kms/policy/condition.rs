@@ -129,6 +129,23 @@ impl Condition {
         std::iter::once(self.key.as_str()).chain(patterns.iter().flat_map(Pattern::variables))
     }
 
+    /// When its outcome may change though nothing else does: milliseconds since 1970. The time of
+    /// a request has whole seconds, so a second later counts as well.
+    pub fn moments(&self) -> Vec<i64> {
+        if !matches!(self.key.as_str(), "aws:currenttime" | "aws:epochtime") {
+            return Vec::new();
+        }
+        let Test::Compare { comparison, .. } = &self.test else { return Vec::new() };
+        let at: Vec<i64> = match comparison {
+            Comparison::Date(_, dates) => dates.clone(),
+            // A float becomes the nearest that fits: far away is far away.
+            #[allow(clippy::cast_possible_truncation)]
+            Comparison::Number(_, seconds) => seconds.iter().map(|s| (s * 1000.0) as i64).collect(),
+            _ => Vec::new(),
+        };
+        at.into_iter().flat_map(|at| [at, at.saturating_add(1000)]).collect()
+    }
+
     /// Whether it holds.
     pub fn holds(&self, context: &Context) -> Result<bool, Incomparable> {
         let values: Option<&[String]> = match context.get(&self.key) {

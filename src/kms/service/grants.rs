@@ -60,6 +60,10 @@ impl Service {
                 context.one("kms:GrantConstraintType", "EncryptionContextSubset");
             }
         })?;
+        let expires = r.constraints.as_ref().and_then(|c| c.expiration_date).map(|at| at.0.0);
+        if expires.is_some_and(|at| at <= self.now().0) {
+            return Err(Violation::GrantInThePast.into());
+        }
         let by_grant = ok.by_grant();
         let key = ok.into_target();
         unmanaged(&key)?;
@@ -73,7 +77,7 @@ impl Service {
         // Who may make grants by a grant alone hands on what it has, under no looser constraints.
         let own = |grant: &GrantRecord| {
             grant.allows(&call.caller.principal, "kms:CreateGrant", None, self.now())
-                && grant.may_delegate(&operations, &wanted)
+                && grant.may_delegate(&operations, &wanted, expires)
         };
         if by_grant && !key.grants.iter().any(own) {
             return Err(KmsError::AccessDenied {
@@ -96,7 +100,7 @@ impl Service {
             issuing_account,
             operations,
             constraints: wanted,
-            expires: None,
+            expires,
             token: [0; 32],
         };
         // A repeated call with the same name finds the grant that it made.
@@ -107,6 +111,7 @@ impl Service {
                 && known.retiring == draft.retiring
                 && known.operations == draft.operations
                 && known.constraints == draft.constraints
+                && known.expires == draft.expires
         });
         if let Some(known) = same {
             let (grant_token, grant_id) = (self.token(&known.id), known.id.clone());
@@ -263,9 +268,11 @@ impl Service {
         let account = self.key(grant.key).ok().flatten().map(|key| key.record.account.clone());
         let owner = account.unwrap_or_else(|| grant.issuing_account.clone());
         let GrantConstraints { equals, subset } = grant.constraints;
-        let constraints = (equals.is_some() || subset.is_some()).then_some(Constraints {
+        let any = equals.is_some() || subset.is_some() || grant.expires.is_some();
+        let constraints = any.then_some(Constraints {
             encryption_context_subset: subset,
             encryption_context_equals: equals,
+            expiration_date: grant.expires.map(|at| Timestamp(Millis(at))),
         });
         GrantEntry {
             key_id: key_arn(&self.region, &owner, grant.key),

@@ -131,6 +131,7 @@ impl Service {
         let grants = self.store.grants(id)?;
         let key = Key { grants, ..Key::new(&self.region, record, policy, versions, aliases) };
         let key = Arc::new(key);
+        self.note_key(&key);
         if self.cache.keys.len() >= CACHE_MAX {
             self.cache.keys.clear();
         }
@@ -176,6 +177,7 @@ impl Service {
         if let Some(user) = self.store.user(account, &name)? {
             for (_, document) in &user.policies {
                 let policy = identity_policy(document).map_err(|_| InternalFault::Record)?;
+                self.note_policy(&policy);
                 policies.push(Arc::new(policy));
             }
         }

@@ -22,6 +22,7 @@ mod keys;
 mod keystores;
 mod lifetime;
 mod lookup;
+mod moments;
 mod pages;
 mod pairs;
 mod policies;
@@ -53,6 +54,7 @@ use crate::sync::{Arc, Condvar, Mutex, RwLock};
 
 use call::Call;
 use lookup::Cache;
+use moments::Moments;
 use rotation::LastUse;
 
 pub use bulk::{FreshDataKey, FreshFor, Rewrapped, Wrapped};
@@ -75,6 +77,7 @@ pub struct Service {
     clock: Box<dyn Clock>,
     marker_key: Secret<[u8; 32]>,
     cache: Cache,
+    moments: Moments,
     last_uses: DashMap<KeyId, LastUse>,
     started: Millis,
     loading: RwLock<()>,
@@ -141,6 +144,7 @@ impl Service {
             clock: parts.clock,
             marker_key: parts.marker_key,
             cache: Cache::default(),
+            moments: Moments::default(),
             loading: RwLock::new(()),
             writer: Mutex::new(()),
             epoch: AtomicU64::new(epoch),

@@ -6,6 +6,7 @@ mod bodies;
 mod filesystem;
 mod import;
 mod memory;
+mod moments;
 mod records;
 
 use serde_json::{Value, json};
