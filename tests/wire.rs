@@ -17,11 +17,12 @@ use kmsfs::server::dispatch::Dispatcher;
 use kmsfs::server::unix::{UnixLimits, UnixServer};
 use kmsfs::server::users::Names;
 use kmsfs::store::open::{EmbeddedOptions, Served, open};
-use kmsfs::volume::keys::{Caller, DataKeys, FreshFor, KeyContext, KeyError, Purpose};
+use kmsfs::volume::keys::{Caller, DataKeys, FreshFor, KeyContext, KeyError, Operation, Purpose};
 
 const VOLUME: VolumeId = VolumeId([7; 16]);
 /// A user without any policy of his own.
-const STRANGER: Caller = Caller::User { uid: 4_000_000_123, gid: 5, pid: 0 };
+const STRANGER: Caller =
+    Caller::User { uid: 4_000_000_123, gid: 5, pid: 0, operation: Operation::Read };
 
 fn uid() -> u32 {
     rustix::process::geteuid().as_raw()
@@ -29,7 +30,7 @@ fn uid() -> u32 {
 
 /// The user that runs the test, who is the administrator.
 fn me() -> Caller {
-    Caller::User { uid: uid(), gid: 0, pid: std::process::id() }
+    Caller::User { uid: uid(), gid: 0, pid: std::process::id(), operation: Operation::Read }
 }
 
 struct World {
@@ -176,7 +177,9 @@ fn a_peer_that_is_no_service_is_himself_whatever_he_says() {
     let admin = Admin::new(Arc::clone(&conn));
     let keys = KeyClient::new(conn).unwrap();
     let own = create_key(&admin);
-    for other in [STRANGER, Caller::User { uid: uid() + 1, gid: 0, pid: 0 }] {
+    for other in
+        [STRANGER, Caller::User { uid: uid() + 1, gid: 0, pid: 0, operation: Operation::Read }]
+    {
         let refused = keys.generate(other, &own, VOLUME, FreshFor::File);
         assert_eq!(refused.unwrap_err(), KeyError::Denied, "{other:?}");
     }

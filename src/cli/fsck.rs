@@ -11,7 +11,7 @@ use super::out::Out;
 use super::service::{KeyService, Use};
 use super::volume::{Lower, look, refused};
 use crate::fsck::{FsckError, Options, Report, check};
-use crate::volume::keys::Caller;
+use crate::volume::keys::{Caller, Operation};
 use crate::volume::{VolumeError, open_root};
 
 /// Runs the command.
@@ -28,6 +28,7 @@ pub fn run(args: FsckArgs, out: Out) -> Result<(), CliError> {
         uid: rustix::process::geteuid().as_raw(),
         gid: rustix::process::getegid().as_raw(),
         pid: std::process::id(),
+        operation: Operation::Read,
     };
     let root = open_root(&lower).map_err(|e| refused(&lower, e.into()))?;
     let report = check(root, &*keys, &Options { data: args.data, caller })

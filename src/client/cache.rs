@@ -139,6 +139,7 @@ impl Cache {
 mod tests {
     use super::*;
     use crate::secret::Secret;
+    use crate::server::messages::Operation;
 
     fn wrapped() -> Wrapped {
         Wrapped { key_id: "k".into(), version: 1, blob: vec![1, 2, 3] }
@@ -181,7 +182,8 @@ mod tests {
         let cache = Cache::default();
         let commitment = Commitment::of(&wrapped(), &place());
         let question = |who| Question::Unwrap(who, commitment);
-        let user = |uid, gid, groups| question(Who::User { uid, gid, groups });
+        let user =
+            |uid, gid, groups| question(Who::User { uid, gid, groups, operation: Operation::Read });
         cache.allow(user(1, 1, None), 5, Instant::now());
         assert!(cache.allowed(&user(1, 1, None), 5));
         assert!(!cache.allowed(&user(1, 1, None), 6));

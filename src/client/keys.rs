@@ -19,8 +19,9 @@ use super::conn::KmsConn;
 use super::pool::{FIRST, Pool, ShelfId};
 use super::who::{Callers, Who};
 use crate::format::{FileId, VolumeId, WrappedKey};
-use crate::server::messages::{Answer, Ask, CachedUse, Fresh, Kind, Object, OnBehalf, Place};
-use crate::server::messages::{Refusal, Wrapped};
+use crate::server::messages::{Answer, Ask, CachedUse, Fresh, Kind, Object, OnBehalf, Operation};
+use crate::server::messages::{Place, Refusal, Wrapped};
+use crate::volume::keys as volume;
 use crate::volume::keys::{
     Caller, DataKey, DataKeys, FreshFor, FreshKey, KeyContext, KeyError, Purpose,
 };
@@ -162,6 +163,7 @@ impl DataKeys for KeyClient {
         wrapped: &WrappedKey,
         context: &KeyContext,
     ) -> Result<DataKey, KeyError> {
+        self.write_too(caller, wrapped, context)?;
         let inner = &*self.inner;
         let (caller, wrapped, place) = (on_behalf(caller), message(wrapped), place(context));
         let moment = inner.moment(caller);
@@ -223,6 +225,7 @@ impl DataKeys for KeyClient {
         wrapped: &WrappedKey,
         context: &KeyContext,
     ) -> Result<(), KeyError> {
+        self.write_too(caller, wrapped, context)?;
         let inner = &*self.inner;
         let (caller, wrapped, place) = (on_behalf(caller), message(wrapped), place(context));
         let moment = inner.moment(caller);
@@ -275,6 +278,21 @@ impl DataKeys for KeyClient {
 }
 
 impl KeyClient {
+    /// Whether a caller who is about to read and to write may write.
+    fn write_too(
+        &self,
+        caller: Caller,
+        wrapped: &WrappedKey,
+        context: &KeyContext,
+    ) -> Result<(), KeyError> {
+        match caller {
+            Caller::User { operation: volume::Operation::ReadWrite, .. } => {
+                self.authorize(caller.to(volume::Operation::Write), wrapped, context)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the caller may have this key of the pool: from memory, or by asking.
     fn decide(
         &self,
@@ -374,7 +392,9 @@ impl Inner {
         // Processes come and go; the report is per user.
         let caller = match caller {
             OnBehalf::Service => caller,
-            OnBehalf::User { uid, gid, .. } => OnBehalf::User { uid, gid, pid: 0 },
+            OnBehalf::User { uid, gid, .. } => {
+                OnBehalf::User { uid, gid, pid: 0, operation: Operation::Unknown }
+            }
         };
         let mut uses = self.uses.lock();
         let place = (caller, key_id.to_owned());
@@ -465,7 +485,16 @@ fn refusal(answer: &Answer) -> KeyError {
 fn on_behalf(caller: Caller) -> OnBehalf {
     match caller {
         Caller::Service => OnBehalf::Service,
-        Caller::User { uid, gid, pid } => OnBehalf::User { uid, gid, pid },
+        Caller::User { uid, gid, pid, operation } => {
+            let operation = match operation {
+                // Whoever asks for both has asked for the other by itself before.
+                volume::Operation::Read | volume::Operation::ReadWrite => Operation::Read,
+                volume::Operation::Write => Operation::Write,
+                volume::Operation::Create => Operation::Create,
+                volume::Operation::List => Operation::List,
+            };
+            OnBehalf::User { uid, gid, pid, operation }
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use crate::server::dispatch::groups_of;
-use crate::server::messages::OnBehalf;
+use crate::server::messages::{OnBehalf, Operation};
 
 /// How long the groups of a process are believed.
 pub const GROUPS_LIFE: Duration = Duration::from_secs(1);
@@ -37,6 +37,8 @@ pub enum Who {
         gid: u32,
         /// Its supplementary groups.
         groups: Groups,
+        /// What it is about to do.
+        operation: Operation,
     },
 }
 
@@ -54,26 +56,26 @@ impl Default for Callers {
 impl Callers {
     /// The caller, with groups that were true within the last second.
     pub fn recent(&self, caller: OnBehalf) -> Who {
-        let OnBehalf::User { uid, gid, pid } = caller else { return Who::Service };
+        let OnBehalf::User { uid, gid, pid, operation } = caller else { return Who::Service };
         if pid == 0 {
-            return Who::User { uid, gid, groups: None };
+            return Who::User { uid, gid, groups: None, operation };
         }
         if let Some((at, groups)) = self.seen.lock().get(&(pid, uid))
             && at.elapsed() < GROUPS_LIFE
         {
-            return Who::User { uid, gid, groups: *groups };
+            return Who::User { uid, gid, groups: *groups, operation };
         }
         self.now(caller)
     }
 
     /// The caller as it is now.
     pub fn now(&self, caller: OnBehalf) -> Who {
-        let OnBehalf::User { uid, gid, pid } = caller else { return Who::Service };
+        let OnBehalf::User { uid, gid, pid, operation } = caller else { return Who::Service };
         let groups = groups_of(pid, uid).map(hash);
         if pid != 0 {
             self.seen.lock().put((pid, uid), (Instant::now(), groups));
         }
-        Who::User { uid, gid, groups }
+        Who::User { uid, gid, groups, operation }
     }
 }
 
@@ -94,17 +96,17 @@ mod tests {
     #[test]
     fn groups_are_part_of_the_caller() {
         let callers = Callers::default();
-        let uid = rustix::process::geteuid().as_raw();
-        let me = OnBehalf::User { uid, gid: 5, pid: std::process::id() };
+        let (uid, operation) = (rustix::process::geteuid().as_raw(), Operation::Read);
+        let me = OnBehalf::User { uid, gid: 5, pid: std::process::id(), operation };
         let known = callers.now(me);
         assert!(matches!(known, Who::User { groups: Some(_), .. }));
         assert_eq!(callers.recent(me), known);
-        let unknown = callers.now(OnBehalf::User { uid, gid: 5, pid: 0 });
+        let unknown = callers.now(OnBehalf::User { uid, gid: 5, pid: 0, operation });
         assert_ne!(known, unknown);
-        assert_eq!(unknown, Who::User { uid, gid: 5, groups: None });
+        assert_eq!(unknown, Who::User { uid, gid: 5, groups: None, operation });
         // The process of another user says nothing about this one.
-        let other = OnBehalf::User { uid: uid + 1, gid: 5, pid: std::process::id() };
-        assert_eq!(callers.now(other), Who::User { uid: uid + 1, gid: 5, groups: None });
+        let other = OnBehalf::User { uid: uid + 1, gid: 5, pid: std::process::id(), operation };
+        assert_eq!(callers.now(other), Who::User { uid: uid + 1, gid: 5, groups: None, operation });
         assert_eq!(callers.now(OnBehalf::Service), Who::Service);
     }
 

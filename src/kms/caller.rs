@@ -144,6 +144,33 @@ pub struct OnBehalf {
     pub pid: u32,
     /// What it runs; `None` where no policy asks about it, so that nobody looked.
     pub program: Option<Program>,
+    /// What it is about to do with what the key is for; `None` where it did not say.
+    pub operation: Option<Operation>,
+}
+
+/// What a process does with an object of a filesystem: the values of `kmsfs:Operation`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Operation {
+    /// Read a file's content, a link's target, an attribute.
+    Read,
+    /// Change a file's content or an attribute, take a name away from a directory.
+    Write,
+    /// Make a name in a directory.
+    Create,
+    /// List a directory.
+    List,
+}
+
+impl Operation {
+    /// The value of the condition key.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Operation::Read => "read",
+            Operation::Write => "write",
+            Operation::Create => "create",
+            Operation::List => "list",
+        }
+    }
 }
 
 /// What a process runs. All of it the kernel's word, none of it the process's own.

@@ -12,7 +12,7 @@ use bincode::serde::Compat;
 use parking_lot::Mutex;
 
 use super::messages::{Answer, Ask, CachedUse, Epoch, Fresh, KeyBytes, Kind, MAX_BATCH, Object};
-use super::messages::{OnBehalf, Place, Refusal, Wrapped};
+use super::messages::{OnBehalf, Operation, Place, Refusal, Wrapped};
 use super::process::{Process, Processes};
 use super::sys::Credentials;
 use super::users::{Mapping, Names};
@@ -293,7 +293,7 @@ impl Dispatcher {
         };
         let (principal, on_behalf) = match caller {
             OnBehalf::Service => (Principal::filesystem(), None),
-            OnBehalf::User { uid, gid, pid } => {
+            OnBehalf::User { uid, gid, pid, operation } => {
                 let process = Process::of(pid, uid);
                 let groups = process.as_ref().map(|process| process.groups().to_vec());
                 let principal = self.user(uid, gid, groups.as_deref().unwrap_or_default());
@@ -303,7 +303,14 @@ impl Dispatcher {
                     Some(process) => self.processes.program(process),
                     None => Program::default(),
                 });
-                (principal, Some(caller::OnBehalf { uid, gid, groups, pid, program }))
+                let operation = match operation {
+                    Operation::Unknown => None,
+                    Operation::Read => Some(caller::Operation::Read),
+                    Operation::Write => Some(caller::Operation::Write),
+                    Operation::Create => Some(caller::Operation::Create),
+                    Operation::List => Some(caller::Operation::List),
+                };
+                (principal, Some(caller::OnBehalf { uid, gid, groups, pid, program, operation }))
             }
         };
         Ok(CallerContext::filesystem(principal, self.service.region(), source, on_behalf))

@@ -79,7 +79,24 @@ pub enum OnBehalf {
         gid: u32,
         /// Thread id, 0 when unknown.
         pid: u32,
+        /// What it is about to do.
+        operation: Operation,
     },
+}
+
+/// What a process does with an object: [`crate::kms::caller::Operation`] on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+pub enum Operation {
+    /// It did not say.
+    Unknown,
+    /// Read it.
+    Read,
+    /// Change it.
+    Write,
+    /// Make a name in it.
+    Create,
+    /// List it.
+    List,
 }
 
 /// What a data key is for.

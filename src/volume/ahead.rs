@@ -19,7 +19,7 @@ use crate::sync::Arc;
 use super::Volume;
 use super::directory::DirState;
 use super::inode::Inode;
-use super::keys::Caller;
+use super::keys::{Caller, Operation};
 use super::types::Errno;
 
 /// Keys asked for at once: few at first, more as they prove useful.
@@ -101,7 +101,7 @@ impl Volume {
                 wanted.push((header.wrapped().clone(), self.file_context(header.id())));
             }
         }
-        self.keys.unwrap_ahead(caller, &wanted);
+        self.keys.unwrap_ahead(caller.to(Operation::Read), &wanted);
         let mut scan = state.scan.lock();
         scan.position = next;
         scan.asked.extend(names.into_iter().map(|(ino, _)| ino));

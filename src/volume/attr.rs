@@ -10,6 +10,7 @@ use crate::sync::Arc;
 
 use super::Volume;
 use super::inode::Inode;
+use super::keys::Operation;
 use super::types::{Attr, Errno, Fh, FileKind, Ino, ReqCtx, SetAttr, SetTime, StatFs};
 
 impl Volume {
@@ -146,7 +147,7 @@ impl Volume {
         };
         match fh {
             Some(fh) => cut(&self.usable(fh)?.file),
-            None => self.with_file(inode, self.caller(cx), cut),
+            None => self.with_file(inode, self.caller(cx).to(Operation::Write), cut),
         }
     }
 

@@ -7,6 +7,7 @@ use crate::sync::atomic::Ordering;
 use super::Volume;
 use super::file::{Allocate, Settle, Whence};
 use super::handle::{FileHandle, Handle};
+use super::keys::Operation;
 use super::types::{Errno, Fh, Ino, Opened, ReqCtx, WriteFrom};
 
 impl Volume {
@@ -21,7 +22,7 @@ impl Volume {
         if writes || flags & libc::O_TRUNC != 0 {
             self.writable()?;
         }
-        let caller = self.caller(cx);
+        let caller = self.caller(cx).to(Operation::of_flags(flags));
         let file = self.acquire(&inode, caller)?;
         let ready = if writes && !file.writable() { Err(Errno::EROFS) } else { Ok(()) };
         let ready = ready.and_then(|()| {

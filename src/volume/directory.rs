@@ -17,7 +17,7 @@ use super::Volume;
 use super::ahead::Scan;
 use super::file::slot_offset;
 use super::inode::Inode;
-use super::keys::{Caller, FreshFor, KeyContext, Purpose};
+use super::keys::{Caller, FreshFor, KeyContext, Operation, Purpose};
 use super::types::{Errno, FileKind, Ino, ReqCtx};
 
 /// What is known of a directory once its header was read.
@@ -312,7 +312,12 @@ impl Volume {
         }
         let state = self.dir(inode)?;
         let context = self.dir_context(&state);
-        let wrapped = self.keys.rewrap(self.caller(cx), &state.wrapped, &context, cmk)?;
+        let wrapped = self.keys.rewrap(
+            self.caller(cx).to(Operation::Write),
+            &state.wrapped,
+            &context,
+            cmk,
+        )?;
         // Held from here on, so that of two who do this the second reads what the first wrote.
         let mut slot = inode.dir.lock();
         let fd = self.dir_fd(inode, &state)?;

@@ -25,7 +25,47 @@ pub enum Caller {
         gid: u32,
         /// Thread id, as seen from the filesystem's own pid namespace; 0 when unknown.
         pid: u32,
+        /// What it is about to do.
+        operation: Operation,
     },
+}
+
+/// What a process does with an object; policies can tell these apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// Read a file's content, a link's target, an attribute.
+    #[default]
+    Read,
+    /// Change a file's content or an attribute, take a name away from a directory.
+    Write,
+    /// Both of them, through one handle: takes the right to each.
+    ReadWrite,
+    /// Make a name in a directory.
+    Create,
+    /// List a directory.
+    List,
+}
+
+impl Operation {
+    /// Of a file opened with these flags.
+    pub fn of_flags(flags: i32) -> Operation {
+        match (flags & libc::O_ACCMODE, flags & libc::O_TRUNC) {
+            (libc::O_RDONLY, 0) => Operation::Read,
+            (libc::O_WRONLY, _) => Operation::Write,
+            _ => Operation::ReadWrite,
+        }
+    }
+}
+
+impl Caller {
+    /// The same process about to do something else.
+    #[must_use]
+    pub fn to(self, operation: Operation) -> Caller {
+        match self {
+            Caller::Service => Caller::Service,
+            Caller::User { uid, gid, pid, .. } => Caller::User { uid, gid, pid, operation },
+        }
+    }
 }
 
 /// What a data key is for. Becomes the encryption context, so a wrapped key that is moved to

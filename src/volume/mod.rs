@@ -56,7 +56,7 @@ use directory::DirState;
 use file::FileEnv;
 use handle::Handles;
 use inode::Inodes;
-use keys::{Caller, DataKeys, KeyError};
+use keys::{Caller, DataKeys, KeyError, Operation};
 pub use options::{CrashSafety, CreateOptions, MountOptions, VolumeError};
 use session::Sessions;
 pub use types::*;
@@ -227,7 +227,7 @@ impl Volume {
     }
 
     fn caller(&self, cx: &ReqCtx) -> Caller {
-        Caller::User { uid: cx.uid, gid: cx.gid, pid: cx.pid }
+        Caller::User { uid: cx.uid, gid: cx.gid, pid: cx.pid, operation: Operation::Read }
     }
 
     fn writable(&self) -> Result<(), Errno> {

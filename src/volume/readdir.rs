@@ -14,7 +14,7 @@ use crate::sync::{Arc, Mutex};
 use super::Volume;
 use super::directory::DirState;
 use super::handle::{DirHandle, Handle};
-use super::keys::Purpose;
+use super::keys::{Operation, Purpose};
 use super::types::{DirSink, Errno, Fh, FileKind, Ino, ReqCtx};
 
 impl Volume {
@@ -22,7 +22,8 @@ impl Volume {
     pub fn opendir(&self, cx: &ReqCtx, ino: Ino) -> Result<Fh, Errno> {
         let inode = self.inodes.get(ino).ok_or(Errno::ESTALE)?;
         let state = self.dir(&inode)?;
-        let (opener, epoch) = (self.caller(cx), AtomicU64::new(self.keys.epoch()));
+        let (opener, epoch) =
+            (self.caller(cx).to(Operation::List), AtomicU64::new(self.keys.epoch()));
         let epoch = match self.judge_dir(&state, opener) {
             Ok(()) => epoch,
             // This very process opens directories to find inodes by, and reads none of them.

@@ -7,6 +7,7 @@ use crate::sync::Arc;
 
 use super::Volume;
 use super::inode::{Alias, Inode};
+use super::keys::Operation;
 use super::link_tag::NameChange;
 use super::types::{Entry, Errno, FileKind, Ino, ReqCtx};
 
@@ -32,8 +33,8 @@ impl Volume {
         let flags = RenameFlags::from_bits(flags).ok_or(Errno::EINVAL)?;
         let (from_state, from_fd) = self.dir_and_fd(parent)?;
         let (to_state, to_fd) = self.dir_and_fd(new_parent)?;
-        self.judge_dir(&from_state, self.caller(cx))?;
-        self.judge_dir(&to_state, self.caller(cx))?;
+        self.judge_dir(&from_state, self.caller(cx).to(Operation::Write))?;
+        self.judge_dir(&to_state, self.caller(cx).to(Operation::Create))?;
         let from = from_state.lower_name(name)?;
         let to = to_state.lower_name(new_name)?;
         let old = Alias { parent, lower: from.name().as_bytes().into() };
@@ -125,7 +126,7 @@ impl Volume {
             // Others have no key of their own.
             _ => return Ok(()),
         }
-        let caller = self.caller(cx);
+        let caller = self.caller(cx).to(Operation::Write);
         let taken = self.with_file(inode, caller, |file| {
             let identity = file.identity();
             let wrapped = identity.wrapped.load_full();
@@ -186,7 +187,7 @@ impl Volume {
             return Err(Errno::EPERM);
         }
         let (state, fd) = self.dir_and_fd(new_parent)?;
-        self.judge_dir(&state, self.caller(cx))?;
+        self.judge_dir(&state, self.caller(cx).to(Operation::Create))?;
         let lower = state.lower_name(new_name)?;
         let Some(old) = inode.alias() else {
             // A nameless file moves in, rather, and is not re-wrapped on the way.
@@ -221,7 +222,7 @@ impl Volume {
             }
             if !self.retag(&inode, &old, NameChange::Also(&new), &old, excused)? {
                 let env = self.env();
-                self.with_file(&inode, self.caller(cx), |file| {
+                self.with_file(&inode, self.caller(cx).to(Operation::Write), |file| {
                     file.set_multi_link(&env).map_err(|e| self.file_errno(&inode, file, e))
                 })?;
             }

@@ -10,7 +10,7 @@ use crate::lower::{Dir, FileIo, LowerError, LowerStat, Pinned};
 
 use super::Volume;
 use super::inode::Alias;
-use super::keys::Purpose;
+use super::keys::{Operation, Purpose};
 use super::types::{Entry, Errno, FileKind, Ino, ReqCtx};
 
 impl Volume {
@@ -24,7 +24,7 @@ impl Volume {
     ) -> Result<Entry, Errno> {
         self.writable()?;
         let (state, fd) = self.dir_and_fd(parent)?;
-        self.judge_dir(&state, self.caller(cx))?;
+        self.judge_dir(&state, self.caller(cx).to(Operation::Create))?;
         let lower = state.lower_name(name)?;
         let lname = lower.name().as_bytes();
         let binding = Binding::Name { dir: state.id(), name: lname };

@@ -9,7 +9,7 @@ use crate::sync::Arc;
 use super::Volume;
 use super::directory::DirState;
 use super::inode::{Alias, Inode};
-use super::keys::FreshFor;
+use super::keys::{FreshFor, Operation};
 use super::types::{Entry, Errno, FileKind, Ino, Opened, ReqCtx};
 
 impl Volume {
@@ -31,7 +31,7 @@ impl Volume {
     ) -> Result<(Entry, Opened), Errno> {
         self.writable()?;
         let (state, fd) = self.dir_and_fd(parent)?;
-        let caller = self.caller(cx);
+        let caller = self.caller(cx).to(Operation::Create);
         let fresh = self.keys.generate(caller, &state.wrapped.key_id, self.id, FreshFor::File)?;
         let perm = self.perm_for(cx, &state, &fd, mode);
         let lower = fd.create_nameless(perm)?;
@@ -50,6 +50,7 @@ impl Volume {
             open.handles += 1;
         }
         let attr = self.attr_at(&inode, &st, None);
+        let caller = caller.to(Operation::of_flags(flags));
         let opened = self.add_handle(inode, file, caller, flags);
         Ok((Entry { attr, generation: 0 }, opened))
     }

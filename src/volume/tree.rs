@@ -13,7 +13,7 @@ use super::Volume;
 use super::directory::DirState;
 use super::handle::{FileHandle, Handle};
 use super::inode::{Alias, Inode};
-use super::keys::{Caller, FreshFor};
+use super::keys::{Caller, FreshFor, Operation};
 use super::link_tag::NameChange;
 use super::types::{Attr, Entry, Errno, FileKind, Ino, Opened, ReqCtx};
 
@@ -108,7 +108,7 @@ impl Volume {
         self.writable()?;
         let (state, fd) = self.dir_and_fd(parent)?;
         let lower = state.lower_name(name)?;
-        let caller = self.caller(cx);
+        let caller = self.caller(cx).to(Operation::Create);
         // The key first: who may not have one must leave nothing behind.
         let fresh = self.keys.generate(caller, &state.wrapped.key_id, self.id, FreshFor::File)?;
         self.write_sidecar(&fd, &lower)?;
@@ -135,6 +135,7 @@ impl Volume {
             open.handles += 1;
         }
         let attr = self.attr_at(&inode, &st, None);
+        let caller = caller.to(Operation::of_flags(flags));
         let opened = self.add_handle(inode, file, caller, flags);
         Ok((Entry { attr, generation: 0 }, opened))
     }
@@ -171,7 +172,7 @@ impl Volume {
             return Ok(entry);
         }
         let (state, fd) = self.dir_and_fd(parent)?;
-        self.judge_dir(&state, self.caller(cx))?;
+        self.judge_dir(&state, self.caller(cx).to(Operation::Create))?;
         let lower = state.lower_name(name)?;
         self.write_sidecar(&fd, &lower)?;
         let lname = lower.name().as_bytes();
@@ -225,7 +226,8 @@ impl Volume {
         needed: u32,
     ) -> Result<DirState, Errno> {
         let child_fd = fd.open_dir(lname)?;
-        let child = self.make_dir_header(&child_fd, parent, lname, self.caller(cx))?;
+        let child =
+            self.make_dir_header(&child_fd, parent, lname, self.caller(cx).to(Operation::Create))?;
         self.give_to_caller(cx, fd, lname, perm, true)?;
         if perm | needed != perm {
             let inherited = child_fd.stat_self()?.mode & libc::S_ISGID;

@@ -13,7 +13,7 @@ use crate::sync::Arc;
 use super::Volume;
 use super::file::CAPABILITY;
 use super::inode::Inode;
-use super::keys::Purpose;
+use super::keys::{Operation, Purpose};
 use super::types::{Errno, FileKind, Ino, ReqCtx};
 
 /// Attributes that are made up on the fly.
@@ -43,7 +43,7 @@ impl Volume {
         if !name.starts_with(b"user.") {
             return self.with_pinned(&inode, |pin| Ok(pin.xattr(name)?));
         }
-        self.with_xattr_key(cx, &inode, |key| {
+        self.with_xattr_key(cx, &inode, Operation::Read, |key| {
             let lower = key.lower_name(name);
             let sealed = self.with_pinned(&inode, |pin| Ok(pin.xattr(lower.as_bytes())?))?;
             let (found, value) =
@@ -78,7 +78,7 @@ impl Volume {
             note_caps(&inode, name, Some(value));
             return Ok(());
         }
-        self.with_xattr_key(cx, &inode, |key| {
+        self.with_xattr_key(cx, &inode, Operation::Write, |key| {
             let (lower, sealed) = key.seal_xattr(name, value).map_err(|_| Errno::ERANGE)?;
             self.with_pinned(&inode, |pin| Ok(pin.set_xattr(lower.as_bytes(), &sealed, flags)?))
         })
@@ -104,7 +104,7 @@ impl Volume {
         if sealed.is_empty() {
             return Ok(out);
         }
-        let names = self.with_xattr_key(cx, &inode, |key| {
+        let names = self.with_xattr_key(cx, &inode, Operation::Read, |key| {
             let mut names = Vec::new();
             for lower in sealed {
                 let value = match self.with_pinned(&inode, |pin| Ok(pin.xattr(lower)?)) {
@@ -139,7 +139,7 @@ impl Volume {
             note_caps(&inode, name, None);
             return Ok(());
         }
-        self.with_xattr_key(cx, &inode, |key| {
+        self.with_xattr_key(cx, &inode, Operation::Write, |key| {
             let lower = key.lower_name(name);
             self.with_pinned(&inode, |pin| Ok(pin.remove_xattr(lower.as_bytes())?))
         })
@@ -162,15 +162,15 @@ impl Volume {
         &self,
         cx: &ReqCtx,
         inode: &Arc<Inode>,
+        operation: Operation,
         work: impl FnOnce(&XattrKey) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
         match inode.kind {
-            FileKind::Regular => {
-                self.with_file(inode, self.caller(cx), |file| work(file.keys().xattr()))
-            }
+            FileKind::Regular => self
+                .with_file(inode, self.caller(cx).to(operation), |file| work(file.keys().xattr())),
             FileKind::Directory => {
                 let state = self.dir(inode)?;
-                self.judge_dir(&state, self.caller(cx))?;
+                self.judge_dir(&state, self.caller(cx).to(operation))?;
                 work(state.keys.xattr())
             }
             _ => Err(Errno::EPERM),

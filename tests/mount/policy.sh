@@ -136,6 +136,28 @@ check "another in its place does not" sh -c "! runuser -u $USER1 -- '$WORK/reade
 cp /bin/cat "$WORK/new" && chmod 755 "$WORK/new" && mv "$WORK/new" "$WORK/reader"
 check "put back, it does" as "$USER1" "$WORK/reader" "$MNT/dir/file"
 
+# ---- operations
+policy "$WORK/read-only.json" "$(use "$(arn "$USER1")" '{"StringEquals":{"kmsfs:Operation":["read","list"]}}')"
+check "a policy for reading alone" kms key put-policy "$WORK/read-only.json" "$KEY"
+open_for() { errno_as "$USER1" "os.close(os.open(args[0], os.$1))" "$MNT/dir/file"; }
+same "open for reading" 0 "$(open_for O_RDONLY)"
+same "open for writing" $EACCES "$(open_for O_WRONLY)"
+same "open for both" $EACCES "$(open_for O_RDWR)"
+same "truncate" $EACCES "$(errno_as "$USER1" 'os.truncate(args[0], 1)' "$MNT/dir/file")"
+same "list" 0 "$(errno_as "$USER1" 'os.listdir(args[0])' "$MNT/dir")"
+same "create" $EACCES "$(errno_as "$USER1" 'open(args[0], "x")' "$MNT/dir/another")"
+same "read an attribute" x "$(as "$USER1" getfattr --only-values -n user.a "$MNT/dir/file" 2>/dev/null)"
+same "change it" $EACCES "$(errno_as "$USER1" 'os.setxattr(args[0], "user.a", b"y")' "$MNT/dir/file")"
+same "rename" $EACCES "$(errno_as "$USER1" 'os.rename(args[0], args[0] + "2")' "$MNT/dir/file")"
+policy "$WORK/append-only.json" "$(use "$(arn "$USER1")" '{"StringNotEquals":{"kmsfs:Operation":"read"}}')"
+check "a policy for everything but reading" kms key put-policy "$WORK/append-only.json" "$KEY"
+same "open for reading" $EACCES "$(open_for O_RDONLY)"
+same "open for both" $EACCES "$(open_for O_RDWR)"
+same "append" 0 "$(errno_as "$USER1" 'os.write(os.open(args[0], os.O_WRONLY | os.O_APPEND), b"more")' "$MNT/dir/file")"
+check "the policy of before" kms key put-policy "$WORK/one.json" "$KEY"
+same "and what was appended is there" more "$(as "$USER1" tail -c 4 "$MNT/dir/file")"
+as "$USER1" truncate -s -4 "$MNT/dir/file"
+
 # ---- services
 policy "$WORK/unit.json" "$(use "$(arn "$USER1"),$(arn "$USER2")" '{"StringEquals":{"kmsfs:SystemdUnit":"postgresql.service"}}')"
 check "only postgresql.service may read" kms key put-policy "$WORK/unit.json" "$KEY"

@@ -6,12 +6,12 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use kmsfs::fsck::{Check, FsckError, Options, Report, check};
-use kmsfs::volume::keys::Caller;
+use kmsfs::volume::keys::{Caller, Operation};
 use kmsfs::volume::{Ino, WriteFrom, open_root};
 
 use super::support::{CX, Fs, pattern};
 
-const USER: Caller = Caller::User { uid: 0, gid: 0, pid: 1 };
+const USER: Caller = Caller::User { uid: 0, gid: 0, pid: 1, operation: Operation::Read };
 
 fn look(fs: &Fs) -> Result<Report, FsckError> {
     let root = open_root(fs.lower()).unwrap();

@@ -95,8 +95,8 @@ impl KmsConn for Fake {
     }
 }
 
-const ANNA: Caller = Caller::User { uid: 1, gid: 1, pid: 10 };
-const BEN: Caller = Caller::User { uid: 2, gid: 1, pid: 11 };
+const ANNA: Caller = Caller::User { uid: 1, gid: 1, pid: 10, operation: volume::Operation::Read };
+const BEN: Caller = Caller::User { uid: 2, gid: 1, pid: 11, operation: volume::Operation::Read };
 const VOLUME: VolumeId = VolumeId([9; 16]);
 
 fn client() -> (Arc<Fake>, KeyClient) {
@@ -141,6 +141,20 @@ fn memory_is_for_the_same_caller_and_the_same_everything() {
     assert_eq!(Fake::count(&fake.unwraps), 5);
     let cut = WrappedKey { blob: vec![1; 31], ..wrapped };
     assert_eq!(client.unwrap(ANNA, &cut, &context).unwrap_err(), KeyError::Corrupt);
+}
+
+#[test]
+fn reading_and_writing_are_asked_for_each() {
+    let (fake, client) = client();
+    let (wrapped, context) = a_file(1);
+    client.unwrap(ANNA, &wrapped, &context).unwrap();
+    let both = ANNA.to(volume::Operation::ReadWrite);
+    client.unwrap(both, &wrapped, &context).unwrap();
+    assert_eq!(Fake::count(&fake.unwraps), 1, "reading was asked for before");
+    assert_eq!(Fake::count(&fake.decisions), 1, "writing was not");
+    client.authorize(ANNA.to(volume::Operation::Write), &wrapped, &context).unwrap();
+    client.authorize(both, &wrapped, &context).unwrap();
+    assert_eq!(Fake::count(&fake.decisions), 1);
 }
 
 #[test]

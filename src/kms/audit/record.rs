@@ -223,8 +223,14 @@ mod tests {
         let account: AccountId = "111122223333".parse().unwrap();
         let region: Region = "local-1".parse().unwrap();
         let user = Principal::user(&account, "user1");
-        let behalf =
-            OnBehalf { uid: 1001, gid: 1001, groups: Some(vec![27]), pid: 77, program: None };
+        let behalf = OnBehalf {
+            uid: 1001,
+            gid: 1001,
+            groups: Some(vec![27]),
+            pid: 77,
+            program: None,
+            operation: None,
+        };
         let source = Source::Unix { uid: 0, gid: 0, pid: 5 };
         let caller = CallerContext::filesystem(user, &region, source, Some(behalf));
         let error = KmsError::CiphertextNotYours;

@@ -63,6 +63,9 @@ pub fn caller_context(caller: &CallerContext, region: &Region, now: Millis) -> C
             context.many("kmsfs:Gids", all);
         }
     }
+    if let Some(operation) = caller.on_behalf.as_ref().and_then(|user| user.operation) {
+        context.one("kmsfs:Operation", operation.as_str());
+    }
     if let Some(program) = caller.on_behalf.as_ref().and_then(|user| user.program.as_ref()) {
         if let Some(path) = &program.executable {
             context.one("kmsfs:Executable", path);

@@ -27,7 +27,7 @@ fn wrapped() -> Wrapped {
 }
 
 fn asks() -> Vec<Ask> {
-    let user = OnBehalf::User { uid: 1000, gid: 100, pid: 77 };
+    let user = OnBehalf::User { uid: 1000, gid: 100, pid: 77, operation: Operation::Write };
     let place = Place { volume: [1; 16], object: Object::Directory([2; 16]) };
     let json = br#"{"KeyId":"alias/a","EncryptionContext":{"a":"b","c":"d"},"NumberOfBytes":64}"#;
     let api = Request::from_json(Action::GenerateDataKey, json).unwrap();
