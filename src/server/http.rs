@@ -21,16 +21,18 @@ use hyper::header::{CONTENT_TYPE, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::runtime::Runtime;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 use zeroize::Zeroize;
 
 use super::json::{self, Failure};
-use super::sigv4::{Expected, Presented, SigError, SignedView};
+use super::pool::Pool;
+use super::sigv4::{Expected, Presented, SigError, SignedView, SigningKeys};
 use crate::clock::Clock;
+use crate::kms::api::Action;
 use crate::kms::caller::{CallerContext, Source, request_id};
 use crate::kms::error::KmsError;
-use crate::kms::service::Service;
+use crate::kms::service::{Begun, Service};
 
 /// Bounds of the listener.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +70,25 @@ const MAX_HEADERS: usize = 100;
 /// Longest head of a request, bytes.
 const MAX_HEAD: usize = 64 << 10;
 
+/// Threads for requests that are quick: while one waits for the disk, the other decides.
+const QUICK_THREADS: usize = 3;
+
+/// Most of them that one thread takes at once.
+const QUICK_BATCH: usize = 32;
+
+/// What is quick.
+const QUICK: &[Action] = &[
+    Action::Decrypt,
+    Action::DescribeKey,
+    Action::Encrypt,
+    Action::GenerateDataKey,
+    Action::GenerateDataKeyWithoutPlaintext,
+    Action::GenerateMac,
+    Action::GenerateRandom,
+    Action::ReEncrypt,
+    Action::VerifyMac,
+];
+
 /// Why the listener does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
@@ -103,9 +124,25 @@ pub struct HttpServer {
 }
 
 struct Shared {
+    front: Arc<Front>,
+    limits: HttpLimits,
+    quick: Pool<Job>,
+}
+
+/// What a request needs. Apart from the pool, which nobody may let go of from within.
+struct Front {
     service: Arc<Service>,
     clock: Arc<dyn Clock>,
-    limits: HttpLimits,
+    signing_keys: SigningKeys,
+}
+
+/// A request that takes no longer than its audit record.
+struct Job {
+    front: Arc<Front>,
+    peer: SocketAddr,
+    head: hyper::http::request::Parts,
+    body: Bytes,
+    reply: oneshot::Sender<Outcome>,
 }
 
 impl HttpServer {
@@ -124,7 +161,9 @@ impl HttpServer {
             .enable_all()
             .build()?;
         let (stop, stopped) = watch::channel(false);
-        let shared = Arc::new(Shared { service, clock, limits });
+        let quick = Pool::start("kmsd-http-quick", QUICK_THREADS, QUICK_BATCH, answer_all)?;
+        let front = Arc::new(Front { service, clock, signing_keys: SigningKeys::default() });
+        let shared = Arc::new(Shared { front, limits, quick });
         let listener = {
             let _inside = runtime.enter();
             tokio::net::TcpListener::from_std(listener)?
@@ -295,28 +334,70 @@ async fn post(shared: Arc<Shared>, peer: SocketAddr, request: Request<Incoming>)
             return Outcome::failed(&Failure::from(&KmsError::Serialization), request_id());
         }
     };
-    let work = tokio::task::spawn_blocking(move || {
-        let outcome = decide(&shared, peer, &head, &body);
-        // The body may have held a plaintext; hyper's own buffer is out of reach.
-        if let Ok(mut body) = body.try_into_mut() {
-            body.zeroize();
-        }
-        outcome
-    });
-    work.await.unwrap_or_else(|error| {
-        tracing::error!(%error, "a request made the service panic");
+    let (reply, answered) = oneshot::channel();
+    let job = Job { front: Arc::clone(&shared.front), peer, head, body, reply };
+    if job.is_quick() {
+        shared.quick.submit(job);
+    } else {
+        tokio::task::spawn_blocking(move || answer_all(vec![job]));
+    }
+    answered.await.unwrap_or_else(|_| {
+        tracing::error!("a request made the service panic");
         let failure = Failure { status: 500, name: "KMSInternalException", message: None };
         Outcome::failed(&failure, request_id())
     })
 }
 
-/// Authenticates, then hands the request to the service.
-fn decide(
-    shared: &Shared,
+impl Job {
+    /// Whether it may go along with others: what works with private keys of RSA, or makes keys,
+    /// would hold them up.
+    fn is_quick(&self) -> bool {
+        let target = self.head.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
+        json::action(target).is_ok_and(|action| QUICK.contains(&action))
+    }
+}
+
+/// Answers requests that arrived together; their audit records share a flush.
+fn answer_all(jobs: Vec<Job>) {
+    let begun: Vec<_> = jobs
+        .into_iter()
+        .map(|Job { front, peer, head, body, reply }| {
+            let begun = begin(&front, peer, &head, &body);
+            // The body may have held a plaintext; hyper's own buffer is out of reach.
+            if let Ok(mut body) = body.try_into_mut() {
+                body.zeroize();
+            }
+            (front, begun, reply)
+        })
+        .collect();
+    for (front, begun, reply) in begun {
+        let outcome = match begun {
+            Ok((begun, request_id)) => {
+                match front.service.complete(begun).and_then(|reply| reply.to_json()) {
+                    Ok(body) => Outcome {
+                        status: StatusCode::OK,
+                        media: json::MEDIA_TYPE,
+                        body,
+                        request_id,
+                    },
+                    Err(error) => Outcome::failed(&Failure::from(&error), request_id),
+                }
+            }
+            Err(outcome) => outcome,
+        };
+        // Nobody there any more: the client has gone.
+        let _ = reply.send(outcome);
+    }
+}
+
+/// Authenticates, then hands the request to the service. The text is its request id; an outcome
+/// is there already when it did not come so far.
+fn begin(
+    front: &Front,
     peer: SocketAddr,
     head: &hyper::http::request::Parts,
     body: &[u8],
-) -> Outcome {
+) -> Result<(Begun, String), Outcome> {
     let headers: Vec<(&str, &[u8])> =
         head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     let view = SignedView {
@@ -328,43 +409,36 @@ fn decide(
     };
     let query = super::sts::is_query(view.header(CONTENT_TYPE.as_str()));
     let service = if query { "sts" } else { "kms" };
-    let caller = match authenticate(shared, peer, &view, service) {
+    let caller = match authenticate(front, peer, &view, service) {
         Ok(caller) => caller,
         Err(failure) => {
             tracing::info!(%peer, name = failure.name, "a request was not authenticated");
-            return Outcome::failed(&failure, request_id());
+            return Err(Outcome::failed(&failure, request_id()));
         }
     };
     if query {
         let (status, body) = super::sts::answer(&caller, body);
-        return Outcome {
+        return Err(Outcome {
             status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             media: super::sts::MEDIA_TYPE,
             body: body.into_bytes(),
             request_id: caller.request_id,
-        };
+        });
     }
     let target = view.header("x-amz-target");
-    let reply = if head.method == Method::POST && head.uri.path() == "/" {
+    let request = if head.method == Method::POST && head.uri.path() == "/" {
         json::request(target, body)
-            .and_then(|request| shared.service.handle(&caller, request))
-            .and_then(|reply| reply.to_json())
     } else {
         Err(KmsError::UnknownOperation { name: String::new() })
     };
-    match reply {
-        Ok(body) => Outcome {
-            status: StatusCode::OK,
-            media: json::MEDIA_TYPE,
-            body,
-            request_id: caller.request_id,
-        },
-        Err(error) => Outcome::failed(&Failure::from(&error), caller.request_id),
+    match request {
+        Ok(request) => Ok((front.service.begin(&caller, request), caller.request_id)),
+        Err(error) => Err(Outcome::failed(&Failure::from(&error), caller.request_id)),
     }
 }
 
 fn authenticate(
-    shared: &Shared,
+    front: &Front,
     peer: SocketAddr,
     view: &SignedView<'_>,
     service: &'static str,
@@ -373,24 +447,25 @@ fn authenticate(
     let presented = Presented::parse(view).map_err(refuse)?;
     presented
         .check_scope(&Expected {
-            region: shared.service.region().as_str(),
+            region: front.service.region().as_str(),
             service,
-            now: shared.clock.now().seconds(),
+            now: front.clock.now().seconds(),
         })
         .map_err(refuse)?;
-    let known = shared
+    let known = front
         .service
         .access_key(&presented.access_key)
         .map_err(|error| Failure::from(&error))?
         // Only long-lived access keys are issued, and those come without a token.
         .filter(|_| presented.session_token.is_none())
         .ok_or_else(|| refuse(SigError::UnknownAccessKey))?;
-    presented.check_signature(view, known.secret.expose()).map_err(refuse)?;
+    let key = front.signing_keys.of(&presented, known.secret.expose());
+    presented.check_with(view, key.expose()).map_err(refuse)?;
     let source = Source::Http {
         ip: peer.ip(),
         user_agent: view.header(USER_AGENT.as_str()).map(str::to_owned),
         tls: false,
         access_key_id: presented.access_key,
     };
-    Ok(CallerContext::direct(known.principal, source))
+    Ok(CallerContext::direct(known.principal.clone(), source))
 }

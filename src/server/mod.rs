@@ -18,6 +18,7 @@ pub mod frames;
 pub mod http;
 pub mod json;
 pub mod messages;
+mod pool;
 pub mod process;
 pub mod sigv4;
 pub mod sts;

@@ -67,8 +67,9 @@ impl ChainState {
         let body = format!("{{\"sequence\":{sequence}{comma}{members}");
         *self = self.after(sequence, &body);
         let (chain, tag) = (hex::encode(&self.chain), hex::encode(&tag(self, key)));
-        out.extend_from_slice(body.as_bytes());
-        out.extend_from_slice(format!(",\"chain\":\"{chain}\",\"tag\":\"{tag}\"}}\n").as_bytes());
+        for part in [&body, ",\"chain\":\"", &chain, "\",\"tag\":\"", &tag, "\"}\n"] {
+            out.extend_from_slice(part.as_bytes());
+        }
     }
 }
 

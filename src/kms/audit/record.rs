@@ -3,8 +3,10 @@
 //! Plaintext, ciphertext, key material and secrets have no member here, and no member takes
 //! free text from a request but names, ids, encryption contexts and user agents.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::members::Members;
 use super::verify::PREVIOUS_CHAIN;
 use crate::clock::Millis;
 use crate::kms::caller::{CallerContext, Principal, Source};
@@ -13,17 +15,17 @@ use crate::kms::id::{AccountId, Region};
 
 /// One record, in the order of its members.
 #[derive(Clone, Debug)]
-pub struct Record(Map<String, Value>);
+pub struct Record(Members);
 
 /// What a request was about, for the record.
 #[derive(Clone, Debug, Default)]
 pub struct Subject {
     /// `requestParameters`.
-    pub parameters: Map<String, Value>,
+    pub parameters: Members,
     /// `responseElements`, for actions that have some.
     pub response: Option<Value>,
     /// `additionalEventData`.
-    pub additional: Map<String, Value>,
+    pub additional: Members,
     /// ARNs of the keys and aliases involved.
     pub resources: Vec<String>,
 }
@@ -31,9 +33,9 @@ pub struct Subject {
 impl Record {
     /// A record of nothing but its name: for the trail's own tests and markers.
     pub fn event(name: &str) -> Record {
-        let mut members = Map::new();
-        members.insert("eventVersion".into(), "1.08".into());
-        members.insert("eventName".into(), name.into());
+        let mut members = Members::default();
+        members.set("eventVersion", "1.08");
+        members.set("eventName", name);
         Record(members)
     }
 
@@ -59,48 +61,53 @@ impl Record {
         failure: Option<&KmsError>,
     ) -> Record {
         let mut record = Record::event(name);
-        record.set("userIdentity", identity(caller));
-        record.set("eventTime", time(now).into());
-        record.set("eventSource", source.into());
-        record.set("awsRegion", region.as_str().into());
-        let (address, agent) = origin(caller);
-        record.set("sourceIPAddress", address.into());
-        record.set("userAgent", agent.into());
+        record.0.set_object("userIdentity", &identity(caller));
+        record.set("eventTime", time(now));
+        record.set("eventSource", source);
+        record.set("awsRegion", region.as_str());
+        match &caller.source {
+            Source::Http { ip, user_agent, .. } => {
+                record.set("sourceIPAddress", ip);
+                record.set("userAgent", user_agent.as_deref().unwrap_or_default());
+            }
+            Source::Unix { .. } => record.from_here("unix"),
+            Source::Internal => record.from_here("internal"),
+        }
         if let Some(error) = failure {
             // CloudTrail cuts the suffix of this one name.
             let name = match error.name() {
                 "AccessDeniedException" => "AccessDenied",
                 other => other,
             };
-            record.set("errorCode", name.into());
+            record.set("errorCode", name);
             if let Some(message) = error.message() {
-                record.set("errorMessage", message.into());
+                record.set("errorMessage", message);
             }
         }
-        let parameters = if subject.parameters.is_empty() {
-            Value::Null
+        if subject.parameters.is_empty() {
+            record.set("requestParameters", ());
         } else {
-            Value::Object(subject.parameters)
-        };
-        record.set("requestParameters", parameters);
-        record.set("responseElements", subject.response.unwrap_or(Value::Null));
-        let mut additional = subject.additional;
-        additional.extend(process(caller));
-        if !additional.is_empty() {
-            record.set("additionalEventData", Value::Object(additional));
+            record.0.set_object("requestParameters", &subject.parameters);
         }
-        record.set("requestID", caller.request_id.as_str().into());
-        record.set("eventID", uuid::Uuid::new_v4().to_string().into());
-        record.set("readOnly", read_only.into());
-        let resources = subject
+        record.set("responseElements", subject.response);
+        let mut additional = subject.additional;
+        add_process(&mut additional, caller);
+        if !additional.is_empty() {
+            record.0.set_object("additionalEventData", &additional);
+        }
+        record.set("requestID", &caller.request_id);
+        record.set("eventID", uuid::Uuid::new_v4().to_string());
+        record.set("readOnly", read_only);
+        let resources: Vec<Resource<'_>> = subject
             .resources
             .iter()
-            .map(|arn| json!({"accountId": account.as_str(), "type": "AWS::KMS::Key", "ARN": arn}));
-        record.set("resources", resources.collect());
-        record.set("eventType", "AwsApiCall".into());
-        record.set("managementEvent", true.into());
-        record.set("recipientAccountId", account.as_str().into());
-        record.set("eventCategory", "Management".into());
+            .map(|arn| Resource { account: account.as_str(), kind: "AWS::KMS::Key", arn })
+            .collect();
+        record.set("resources", resources);
+        record.set("eventType", "AwsApiCall");
+        record.set("managementEvent", true);
+        record.set("recipientAccountId", account.as_str());
+        record.set("eventCategory", "Management");
         record
     }
 
@@ -115,28 +122,33 @@ impl Record {
     ) -> Record {
         let mut record = Record::event(name);
         record.set("userIdentity", json!({"type": "AWSService", "invokedBy": "AWS Internal"}));
-        record.set("eventTime", time(now).into());
-        record.set("eventSource", "kms.amazonaws.com".into());
-        record.set("awsRegion", region.as_str().into());
-        record.set("eventID", uuid::Uuid::new_v4().to_string().into());
-        record.set("eventType", "AwsServiceEvent".into());
-        record.set("recipientAccountId", account.as_str().into());
+        record.set("eventTime", time(now));
+        record.set("eventSource", "kms.amazonaws.com");
+        record.set("awsRegion", region.as_str());
+        record.set("eventID", uuid::Uuid::new_v4().to_string());
+        record.set("eventType", "AwsServiceEvent");
+        record.set("recipientAccountId", account.as_str());
         if !details.is_empty() {
-            record.set("serviceEventDetails", Value::Object(details));
+            record.set("serviceEventDetails", details);
         }
         if !additional.is_empty() {
-            record.set("additionalEventData", Value::Object(additional));
+            record.set("additionalEventData", additional);
         }
         record
     }
 
     /// The record as one JSON object without line feeds.
     pub fn to_json(&self) -> String {
-        serde_json::to_string(&self.0).unwrap_or_else(|_| String::from("{}"))
+        self.0.to_json()
     }
 
-    fn set(&mut self, name: &str, value: Value) {
-        self.0.insert(name.to_owned(), value);
+    fn set(&mut self, name: &'static str, value: impl Serialize) {
+        self.0.set(name, value);
+    }
+
+    fn from_here(&mut self, address: &str) {
+        self.set("sourceIPAddress", address);
+        self.set("userAgent", "kmsfs");
     }
 }
 
@@ -147,12 +159,21 @@ pub fn time(at: Millis) -> String {
         .unwrap_or_else(|_| String::from("out of range"))
 }
 
-fn identity(caller: &CallerContext) -> Value {
+/// One of `resources`.
+#[derive(Serialize)]
+struct Resource<'a> {
+    #[serde(rename = "accountId")]
+    account: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(rename = "ARN")]
+    arn: &'a str,
+}
+
+fn identity(caller: &CallerContext) -> Members {
     let arn = caller.principal.to_string();
-    let mut identity = Map::new();
-    let mut set = |name: &str, value: &str| {
-        identity.insert(name.to_owned(), value.into());
-    };
+    let mut identity = Members::default();
+    let mut set = |name: &'static str, value: &str| identity.set(name, value);
     match &caller.principal {
         Principal::Root { account } => {
             set("type", "Root");
@@ -184,33 +205,28 @@ fn identity(caller: &CallerContext) -> Value {
     if let Some(service) = &caller.via_service {
         set("invokedBy", service);
     }
-    Value::Object(identity)
+    identity
 }
 
-fn origin(caller: &CallerContext) -> (String, String) {
-    match &caller.source {
-        Source::Http { ip, user_agent, .. } => {
-            (ip.to_string(), user_agent.clone().unwrap_or_default())
-        }
-        Source::Unix { .. } => ("unix".to_owned(), "kmsfs".to_owned()),
-        Source::Internal => ("internal".to_owned(), "kmsfs".to_owned()),
-    }
-}
-
-/// The process that asked, as the kernel told it.
-fn process(caller: &CallerContext) -> Map<String, Value> {
-    let mut members = Map::new();
+/// Adds the process that asked, as the kernel told it.
+fn add_process(additional: &mut Members, caller: &CallerContext) {
     if let Source::Unix { uid, gid, pid } = caller.source {
-        members.insert("peer".into(), json!({"uid": uid, "gid": gid, "pid": pid}));
+        let mut peer = Members::default();
+        peer.set("uid", uid);
+        peer.set("gid", gid);
+        peer.set("pid", pid);
+        additional.set_object("peer", &peer);
     }
     if let Some(user) = &caller.on_behalf {
-        let mut value = json!({"uid": user.uid, "gid": user.gid, "pid": user.pid});
-        if let (Some(groups), Some(value)) = (&user.groups, value.as_object_mut()) {
-            value.insert("groups".into(), json!(groups));
+        let mut process = Members::default();
+        process.set("uid", user.uid);
+        process.set("gid", user.gid);
+        process.set("pid", user.pid);
+        if let Some(groups) = &user.groups {
+            process.set("groups", groups);
         }
-        members.insert("onBehalfOf".into(), value);
+        additional.set_object("onBehalfOf", &process);
     }
-    members
 }
 
 #[cfg(test)]

@@ -43,6 +43,8 @@ struct State {
     /// With everything that is durable.
     durable: ChainState,
     queue: Vec<u8>,
+    /// The buffer of the batch before, empty.
+    spare: Vec<u8>,
     batch: Arc<Batch>,
     /// The queue begins a new file.
     new_file: bool,
@@ -55,6 +57,11 @@ struct Batch {
     outcome: OnceLock<Result<(), AuditError>>,
 }
 
+/// Records that are linked and not yet durable.
+#[must_use]
+#[derive(Debug)]
+pub struct Queued(Arc<Batch>);
+
 impl Trail {
     /// Continues a trail that ends at `start`. `key` tags the lines.
     pub fn new(log: Box<dyn AuditLog>, key: Secret<[u8; 32]>, start: ChainState) -> Trail {
@@ -62,6 +69,7 @@ impl Trail {
             chain: start,
             durable: start,
             queue: Vec::new(),
+            spare: Vec::new(),
             batch: Arc::default(),
             new_file: false,
             writing: false,
@@ -71,11 +79,21 @@ impl Trail {
 
     /// Writes the records, in order, and returns when they are durable.
     pub fn record(&self, records: &[Record]) -> Result<(), AuditError> {
-        if records.is_empty() {
-            return Ok(());
-        }
+        self.wait(&self.queue(records))
+    }
+
+    /// Links the records, in order, without waiting: whoever has more to record first does not
+    /// wait for each. Nothing that they are about may leave the service before
+    /// [`Trail::wait`] has returned.
+    pub fn queue(&self, records: &[Record]) -> Queued {
         let texts: Vec<String> = records.iter().map(Record::to_json).collect();
         let mut state = self.state.lock();
+        if texts.is_empty() {
+            // Done, whatever becomes of others.
+            let batch = Batch::default();
+            let _ = batch.outcome.set(Ok(()));
+            return Queued(Arc::new(batch));
+        }
         let State { chain, queue, new_file, .. } = &mut *state;
         if queue.is_empty() && self.log.is_full() {
             // The first line of a file says what it follows: it can then be checked without
@@ -87,9 +105,17 @@ impl Trail {
         for text in &texts {
             chain.link(text, &self.key, queue);
         }
-        let mine = state.batch.clone();
+        Queued(state.batch.clone())
+    }
+
+    /// Returns when the queued records are durable.
+    pub fn wait(&self, queued: &Queued) -> Result<(), AuditError> {
+        if let Some(outcome) = queued.0.outcome.get() {
+            return *outcome;
+        }
+        let mut state = self.state.lock();
         loop {
-            if let Some(outcome) = mine.outcome.get() {
+            if let Some(outcome) = queued.0.outcome.get() {
                 return *outcome;
             }
             if state.writing {
@@ -97,14 +123,17 @@ impl Trail {
                 continue;
             }
             state.writing = true;
-            let lines = std::mem::take(&mut state.queue);
+            let spare = std::mem::take(&mut state.spare);
+            let mut lines = std::mem::replace(&mut state.queue, spare);
             let batch = std::mem::take(&mut state.batch);
             let new_file = std::mem::take(&mut state.new_file);
             let reached = state.chain;
             drop(state);
             let outcome = self.log.append(&lines, new_file);
+            lines.clear();
             state = self.state.lock();
             state.writing = false;
+            state.spare = lines;
             if outcome.is_ok() {
                 state.durable = reached;
             } else {

@@ -15,25 +15,27 @@ pub struct Policy {
     pub about_programs: bool,
     /// When some verdict of it may change by itself: milliseconds since 1970, in no order.
     pub moments: Vec<i64>,
+    /// Whether some verdict of it may depend on a condition key at all. Without, nobody needs to
+    /// establish any.
+    pub conditional: bool,
 }
 
 impl Policy {
     /// Of compiled statements.
     pub fn new(statements: Vec<Statement>) -> Policy {
-        let about_programs = Self::depends_on(&statements, &PROGRAM_KEYS);
+        let about_programs = Self::keys_of(&statements).any(|key| PROGRAM_KEYS.contains(&key));
+        let conditional = Self::keys_of(&statements).next().is_some();
         let moments = statements.iter().flat_map(|s| &s.conditions).flat_map(Condition::moments);
         let moments = moments.collect();
-        Policy { statements, about_programs, moments }
+        Policy { statements, about_programs, moments, conditional }
     }
 
-    fn depends_on(statements: &[Statement], keys: &[&str]) -> bool {
-        statements.iter().any(|statement| {
-            let resource = statement.resource.iter().flat_map(|part| &part.patterns);
-            let conditions = statement.conditions.iter();
-            conditions
-                .flat_map(Condition::depends_on)
-                .chain(resource.flat_map(Pattern::variables))
-                .any(|key| keys.contains(&key))
+    /// The condition keys that verdicts depend on.
+    fn keys_of(statements: &[Statement]) -> impl Iterator<Item = &str> {
+        statements.iter().flat_map(|statement| {
+            let parts = statement.action.iter().chain(&statement.resource);
+            let patterns = parts.flat_map(|part| &part.patterns).flat_map(Pattern::variables);
+            statement.conditions.iter().flat_map(Condition::depends_on).chain(patterns)
         })
     }
 }

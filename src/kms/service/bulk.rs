@@ -3,14 +3,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Service;
 use super::call::Call;
 use super::lookup::{Named, Naming};
+use super::{Service, unrecorded};
 use crate::kms::api::types::{EncryptionContext, Plaintext};
 use crate::kms::audit::Record;
 use crate::kms::authz::{DIRECTORY, FILE, VOLUME, may};
 use crate::kms::caller::{CallerContext, Principal};
-use crate::kms::error::{InternalFault, KmsError, Violation};
+use crate::kms::error::{KmsError, Violation};
 use crate::kms::hex;
 use crate::kms::id::{KeyId, key_arn};
 use crate::kms::key::Gate;
@@ -342,10 +342,7 @@ impl Service {
     }
 
     fn recorded(&self, records: Vec<Record>) -> Result<(), KmsError> {
-        self.trail.record(&records).map_err(|_| {
-            tracing::error!("the audit trail cannot be written: a request was refused");
-            InternalFault::Audit.into()
-        })
+        self.trail.record(&records).map_err(|_| unrecorded())
     }
 }
 

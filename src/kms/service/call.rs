@@ -1,6 +1,7 @@
 //! One request on its way through the service: who asks, and what the record will say.
 
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::Service;
 use crate::kms::api::types::EncryptionContext;
@@ -53,22 +54,20 @@ impl<'a> Call<'a> {
     }
 
     /// A `requestParameters` member of the record.
-    pub fn parameter(&mut self, name: &str, value: impl Into<Value>) {
-        self.subject.parameters.insert(name.to_owned(), value.into());
+    pub fn parameter(&mut self, name: &'static str, value: impl Serialize) {
+        self.subject.parameters.set(name, value);
     }
 
     /// An encryption context, shown under `name` unless it is empty.
-    pub fn encryption(&mut self, name: &str, pairs: &EncryptionContext) {
+    pub fn encryption(&mut self, name: &'static str, pairs: &EncryptionContext) {
         if !pairs.is_empty() {
-            let pairs: Map<String, Value> =
-                pairs.iter().map(|(k, v)| (k.clone(), v.as_str().into())).collect();
             self.parameter(name, pairs);
         }
     }
 
     /// An `additionalEventData` member of the record.
-    pub fn additional(&mut self, name: &str, value: impl Into<Value>) {
-        self.subject.additional.insert(name.to_owned(), value.into());
+    pub fn additional(&mut self, name: &'static str, value: impl Serialize) {
+        self.subject.additional.set(name, value);
     }
 
     /// What the record shows as `responseElements`.
@@ -96,16 +95,20 @@ impl<'a> Call<'a> {
         encryption: Option<&EncryptionContext>,
         extend: impl FnOnce(&mut Context),
     ) -> Result<Authorized<A>, KmsError> {
-        let mut context = self.context();
-        add_key(&mut context, key);
-        if let Some(alias) = alias {
-            context.one("kms:RequestAlias", alias);
+        let mut context = Context::new();
+        // Most policies ask for nothing, and establishing it all takes longer than deciding.
+        if key.policy.conditional || self.identity()?.iter().any(|policy| policy.conditional) {
+            context = self.context();
+            add_key(&mut context, key);
+            if let Some(alias) = alias {
+                context.one("kms:RequestAlias", alias);
+            }
+            if let Some(pairs) = encryption {
+                add_encryption(&mut context, pairs);
+                context.one("kms:EncryptionAlgorithm", "SYMMETRIC_DEFAULT");
+            }
+            extend(&mut context);
         }
-        if let Some(pairs) = encryption {
-            add_encryption(&mut context, pairs);
-            context.one("kms:EncryptionAlgorithm", "SYMMETRIC_DEFAULT");
-        }
-        extend(&mut context);
         self.decide(key.clone(), &context, encryption)
     }
 
@@ -127,18 +130,21 @@ impl<'a> Call<'a> {
         context: &Context,
         encryption: Option<&EncryptionContext>,
     ) -> Result<Authorized<A, T>, KmsError> {
-        let identity = match self.identity.take() {
-            Some(known) => known,
-            None => self.service.identity_policies(&self.caller.principal)?,
-        };
-        let now = self.service.now();
-        let asker = Asker { caller: self.caller, identity: &identity, now };
+        let (caller, now) = (self.caller, self.service.now());
+        let asker = Asker { caller, identity: self.identity()?, now };
         let decision = authz::decide(asker, target, context, encryption);
-        self.identity = Some(identity);
         if decision.as_ref().is_ok_and(Authorized::learned) {
             self.additional("wouldDeny", true);
         }
         decision
+    }
+
+    /// The identity policies of the caller, looked up once.
+    fn identity(&mut self) -> Result<&[Arc<Policy>], KmsError> {
+        if self.identity.is_none() {
+            self.identity = Some(self.service.identity_policies(&self.caller.principal)?);
+        }
+        Ok(self.identity.as_deref().unwrap_or_default())
     }
 
     /// The same request for a second record.

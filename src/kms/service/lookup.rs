@@ -3,6 +3,7 @@
 use dashmap::DashMap;
 
 use super::Service;
+use super::users::AccessKey;
 use crate::kms::api::types::KeyState;
 use crate::kms::caller::Principal;
 use crate::kms::error::{InternalFault, KmsError};
@@ -12,7 +13,7 @@ use crate::kms::policy::{Policy, identity_policy, key_policy};
 use crate::sync::Arc;
 
 /// Most entries of each kind; beyond it the cache starts afresh.
-const CACHE_MAX: usize = 16_384;
+pub(super) const CACHE_MAX: usize = 16_384;
 
 /// Records and compiled policies, as of the last commit.
 #[derive(Default)]
@@ -20,6 +21,7 @@ pub(super) struct Cache {
     keys: DashMap<KeyId, Arc<Key>>,
     aliases: DashMap<(AccountId, String), KeyId>,
     identity: DashMap<String, Vec<Arc<Policy>>>,
+    pub access_keys: DashMap<String, Arc<AccessKey>>,
 }
 
 impl Cache {
@@ -27,6 +29,7 @@ impl Cache {
         self.keys.clear();
         self.aliases.clear();
         self.identity.clear();
+        self.access_keys.clear();
     }
 }
 

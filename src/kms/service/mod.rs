@@ -41,7 +41,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 
 use super::api::{IamReply, IamRequest, Reply, Request};
-use super::audit::Trail;
+use super::audit::{Queued, Trail};
 use super::caller::CallerContext;
 use super::custody::{Custody, CustodyError};
 use super::error::{InternalFault, KmsError};
@@ -124,6 +124,17 @@ impl<R> Done<R> {
     }
 }
 
+/// A request that is decided, and whose reply waits for its audit record.
+#[must_use]
+#[derive(Debug)]
+pub struct Begun(Half);
+
+#[derive(Debug)]
+enum Half {
+    Over(Box<Result<Reply, KmsError>>),
+    Recorded(Box<Result<Reply, KmsError>>, Queued),
+}
+
 impl Service {
     /// Puts the parts together. Moves the epoch, so that decisions of before a restart are void
     /// (the configuration may have changed meanwhile).
@@ -178,6 +189,37 @@ impl Service {
             .and_then(|()| self.known_tokens(grant_tokens(&request)))
             .and_then(|()| self.dispatch(&mut call, request));
         self.finish(call, outcome)
+    }
+
+    /// The first half of [`Service::handle`], for one who has more requests to begin: everything
+    /// but waiting for the audit record. A request that changes something is handled to its end.
+    pub fn begin(&self, caller: &CallerContext, request: Request) -> Begun {
+        let action = request.action();
+        if !action.read_only() {
+            return Begun(Half::Over(Box::new(self.handle(caller, request))));
+        }
+        let mut call = Call::new(self, caller, action.name(), true);
+        let outcome = request
+            .validate()
+            .and_then(|()| self.known_tokens(grant_tokens(&request)))
+            .and_then(|()| self.dispatch(&mut call, request));
+        if outcome.as_ref().is_ok_and(|done| !done.changes.is_empty()) {
+            return Begun(Half::Over(Box::new(self.finish(call, outcome))));
+        }
+        let record = call.into_record(outcome.as_ref().err());
+        let queued = self.trail.queue(&[record]);
+        Begun(Half::Recorded(Box::new(outcome.map(|done| done.reply)), queued))
+    }
+
+    /// The second half: gives the reply once its record is durable.
+    pub fn complete(&self, begun: Begun) -> Result<Reply, KmsError> {
+        match begun.0 {
+            Half::Over(outcome) => *outcome,
+            Half::Recorded(outcome, queued) => {
+                self.trail.wait(&queued).map_err(|_| unrecorded())?;
+                *outcome
+            }
+        }
     }
 
     /// Administration of users; decided by the caller's identity policies.
@@ -270,16 +312,12 @@ impl Service {
 
     /// Records the outcome, then makes its changes, then gives it.
     fn finish<R>(&self, call: Call<'_>, outcome: Result<Done<R>, KmsError>) -> Result<R, KmsError> {
-        let again = call.clone_head();
+        let changes = outcome.as_ref().is_ok_and(|done| !done.changes.is_empty());
+        let again = changes.then(|| call.clone_head());
         let record = call.into_record(outcome.as_ref().err());
-        self.trail.record(&[record]).map_err(|_| {
-            tracing::error!("the audit trail cannot be written: a request was refused");
-            KmsError::from(InternalFault::Audit)
-        })?;
+        self.trail.record(&[record]).map_err(|_| unrecorded())?;
         let done = outcome?;
-        if done.changes.is_empty() {
-            return Ok(done.reply);
-        }
+        let Some(again) = again else { return Ok(done.reply) };
         if let Err(error) = self.commit(done.changes) {
             // The record said that it would happen; say that it did not.
             let record = again.into_record(Some(&error));
@@ -309,6 +347,11 @@ impl Service {
     fn now(&self) -> Millis {
         self.clock.now()
     }
+}
+
+fn unrecorded() -> KmsError {
+    tracing::error!("the audit trail cannot be written: a request was refused");
+    InternalFault::Audit.into()
 }
 
 /// The grant tokens of a request.

@@ -1,6 +1,7 @@
 //! Users, their policies and their access keys.
 
 use super::call::Call;
+use super::lookup::CACHE_MAX;
 use super::{Done, Service};
 use crate::clock::Millis;
 use crate::kms::api::types::{Plaintext, Timestamp};
@@ -12,6 +13,7 @@ use crate::kms::id::AccountId;
 use crate::kms::policy::identity_policy;
 use crate::kms::store::{AccessKeyRecord, Change, UserRecord};
 use crate::secret::Secret;
+use crate::sync::Arc;
 
 /// Access keys per user, as AWS has it.
 const MAX_ACCESS_KEYS: u32 = 2;
@@ -67,11 +69,20 @@ pub(super) fn policies_of(principal: &Principal) -> Option<(&AccountId, String)>
 impl Service {
     /// The access key of that id, for checking a signature. `None`: not known. Not recorded:
     /// what is done with the signed request is.
-    pub fn access_key(&self, access_key_id: &str) -> Result<Option<AccessKey>, KmsError> {
+    pub fn access_key(&self, access_key_id: &str) -> Result<Option<Arc<AccessKey>>, KmsError> {
+        if let Some(known) = self.cache.access_keys.get(access_key_id) {
+            return Ok(Some(known.clone()));
+        }
+        let _loading = self.loading.read();
         let Some(record) = self.store.access_key(access_key_id)? else { return Ok(None) };
         let secret = self.custody.open_secret(&secret_name(&record.id), &record.sealed)?;
         let principal = Principal::User { account: record.account, name: record.user };
-        Ok(Some(AccessKey { principal, secret }))
+        let key = Arc::new(AccessKey { principal, secret });
+        if self.cache.access_keys.len() >= CACHE_MAX {
+            self.cache.access_keys.clear();
+        }
+        self.cache.access_keys.insert(record.id, key.clone());
+        Ok(Some(key))
     }
 
     pub(super) fn administer(

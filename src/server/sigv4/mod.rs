@@ -16,6 +16,7 @@
 //! Streaming and unsigned payloads are refused: KMS has none.
 
 mod canonical;
+mod keys;
 mod parse;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 pub use canonical::canonical_request;
+pub use keys::SigningKeys;
 pub use parse::Presented;
 pub use time::AmzTime;
 
@@ -189,6 +191,14 @@ impl Presented {
     /// Checks the signature over `view` with the secret of the access key. Constant time in the
     /// secret and in the position of the first difference.
     pub fn check_signature(&self, view: &SignedView<'_>, secret: &[u8]) -> Result<(), SigError> {
+        self.check_with(
+            view,
+            signing_key(secret, &self.date, &self.region, &self.service).as_slice(),
+        )
+    }
+
+    /// The same with the signing key, made once for its day.
+    pub fn check_with(&self, view: &SignedView<'_>, key: &[u8]) -> Result<(), SigError> {
         let body_hash = hex(&Sha256::digest(view.body));
         if let Some(declared) = view.header("x-amz-content-sha256")
             && declared != body_hash
@@ -197,8 +207,7 @@ impl Presented {
         }
         let canonical = canonical_request(view, self, &body_hash)?;
         let text = string_to_sign(self, &canonical);
-        let key = signing_key(secret, &self.date, &self.region, &self.service);
-        let right = signature(key.as_slice(), text.as_bytes());
+        let right = signature(key, text.as_bytes());
         if bool::from(right.ct_eq(&self.signature)) { Ok(()) } else { Err(SigError::Mismatch) }
     }
 }
@@ -238,10 +247,5 @@ pub fn signature(key: &[u8], message: &[u8]) -> [u8; 32] {
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+    crate::kms::hex::encode(bytes)
 }
