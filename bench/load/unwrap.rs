@@ -47,6 +47,7 @@ pub fn run(socket: &str, depth: usize, seconds: u64) -> Outcome<String> {
         uid: rustix::process::geteuid().as_raw(),
         gid: rustix::process::getegid().as_raw(),
         pid: std::process::id(),
+        operation: OPERATION,
     };
     let generate = Ask::Generate { caller, key_id, volume: VOLUME, kind: Kind::File, count: 256 };
     let fresh = match ask_once(generate)? {

@@ -181,7 +181,7 @@ fn context(
     for pair in &ask.condition {
         let (name, value) =
             pair.split_once('=').ok_or_else(|| wrong("--condition is not KEY=VALUE"))?;
-        context.one(name, value);
+        context.one(name.to_owned(), value);
     }
     Ok(context)
 }

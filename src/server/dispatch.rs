@@ -4,7 +4,7 @@
 //! the peer. Only a peer that is trusted as a service acts for others, or as the filesystem;
 //! everybody else is himself, whatever the message says.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +57,10 @@ pub trait Handler: Send + Sync + 'static {
     fn answer_many(&self, asks: Vec<(Peer, Ask)>) -> Vec<Answer>;
 }
 
+/// Processes that were looked at for messages that arrived together, and who they are: a mount
+/// asks many times for one process.
+type Seen = HashMap<OnBehalf, (Option<Process>, Principal)>;
+
 /// Answers messages by calling the service.
 pub struct Dispatcher {
     service: Arc<Service>,
@@ -99,17 +103,18 @@ impl Dispatcher {
     /// Answers one message.
     pub fn answer(&self, peer: Peer, ask: Ask) -> Answer {
         match ask {
-            Ask::Unwrap { caller, wrapped, place } => match self.item(peer, caller, wrapped, place)
-            {
-                Ok(item) => {
-                    let once = for_once(&item.0);
-                    once(first(self.service.unwrap_batch(&[item]), key_answer))
+            Ask::Unwrap { caller, wrapped, place } => {
+                match self.item(peer, caller, wrapped, place, &mut Seen::default()) {
+                    Ok(item) => {
+                        let once = for_once(&item.0);
+                        once(first(self.service.unwrap_batch(&[item]), key_answer))
+                    }
+                    Err(refusal) => Answer::No(refusal),
                 }
-                Err(refusal) => Answer::No(refusal),
-            },
+            }
             Ask::UnwrapAhead { caller, items } => self.unwrap_ahead(peer, caller, items),
             Ask::AuthorizeUnwrap { caller, wrapped, place } => {
-                match self.item(peer, caller, wrapped, place) {
+                match self.item(peer, caller, wrapped, place, &mut Seen::default()) {
                     Ok(item) => {
                         let once = for_once(&item.0);
                         once(first(self.service.authorize_batch(&[item]), done))
@@ -136,7 +141,7 @@ impl Dispatcher {
                 })
             }
             Ask::Rewrap { caller, wrapped, place, to } => {
-                match self.item(peer, caller, wrapped, place) {
+                match self.item(peer, caller, wrapped, place, &mut Seen::default()) {
                     Ok((context, sealed)) => {
                         rewrapped(self.service.rewrap(&context, &sealed, Some(&to)))
                     }
@@ -199,7 +204,7 @@ impl Dispatcher {
             return Answer::No(Refusal::BadRequest);
         }
         // One caller, whose groups are looked up once.
-        let context = match self.forwarded(peer, caller, None) {
+        let context = match self.forwarded(peer, caller, None, &mut Seen::default()) {
             Ok(context) => context,
             Err(refusal) => return Answer::No(refusal),
         };
@@ -245,7 +250,7 @@ impl Dispatcher {
         key: Option<&str>,
         act: impl FnOnce(&CallerContext) -> Answer,
     ) -> Answer {
-        match self.forwarded(peer, caller, key) {
+        match self.forwarded(peer, caller, key, &mut Seen::default()) {
             Ok(context) => act(&context),
             Err(refusal) => Answer::No(refusal),
         }
@@ -257,8 +262,9 @@ impl Dispatcher {
         caller: OnBehalf,
         wrapped: Wrapped,
         place: Place,
+        seen: &mut Seen,
     ) -> Result<(CallerContext, service::Wrapped), Refusal> {
-        item(self.forwarded(peer, caller, Some(&wrapped.key_id))?, wrapped, place)
+        item(self.forwarded(peer, caller, Some(&wrapped.key_id), seen)?, wrapped, place)
     }
 
     /// The context of a request that a peer makes in its own name.
@@ -283,6 +289,7 @@ impl Dispatcher {
         peer: Peer,
         caller: OnBehalf,
         key: Option<&str>,
+        seen: &mut Seen,
     ) -> Result<CallerContext, Refusal> {
         if !self.trusts(peer) {
             return self.own(peer, caller);
@@ -294,12 +301,17 @@ impl Dispatcher {
         let (principal, on_behalf) = match caller {
             OnBehalf::Service => (Principal::filesystem(), None),
             OnBehalf::User { uid, gid, pid, operation } => {
-                let process = Process::of(pid, uid);
-                let groups = process.as_ref().map(|process| process.groups().to_vec());
-                let principal = self.user(uid, gid, groups.as_deref().unwrap_or_default());
+                let (process, principal) = seen.entry(caller).or_insert_with(|| {
+                    let process = Process::of(pid, uid);
+                    let groups = process.as_ref().map(Process::groups).unwrap_or_default();
+                    let principal = self.user(uid, gid, groups);
+                    (process, principal)
+                });
+                let (groups, principal) =
+                    (process.as_ref().map(|p| p.groups().to_vec()), principal.clone());
                 // Looking costs; a policy that asks makes every request pay for itself alone.
                 let asked = key.is_some_and(|k| self.service.asks_about_programs(&principal, k));
-                let program = asked.then(|| match &process {
+                let program = asked.then(|| match process {
                     Some(process) => self.processes.program(process),
                     None => Program::default(),
                 });
@@ -365,10 +377,11 @@ impl Handler for Dispatcher {
         let mut answers: Vec<Option<Answer>> = Vec::with_capacity(asks.len());
         let (mut places, mut items) = (Vec::new(), Vec::new());
         let mut once = Vec::new();
+        let mut seen = Seen::default();
         for (at, (peer, ask)) in asks.into_iter().enumerate() {
             answers.push(match ask {
                 Ask::Unwrap { caller, wrapped, place } => {
-                    match self.item(peer, caller, wrapped, place) {
+                    match self.item(peer, caller, wrapped, place, &mut seen) {
                         Ok(item) => {
                             places.push(at);
                             once.push(for_once(&item.0));

@@ -345,7 +345,15 @@ impl Shared {
                 return Err(FrameError::Closed);
             }
         }
-        connection.in_flight.fetch_add(jobs.len(), Ordering::SeqCst);
+        let before = connection.in_flight.fetch_add(jobs.len(), Ordering::SeqCst);
+        // One alone, of a kind that takes no longer than its audit record: waking a worker would
+        // take longer still. What arrives meanwhile is read together.
+        if let ([job], 0) = (jobs.as_slice(), before)
+            && matches!(job.ask, Ask::Unwrap { .. } | Ask::AuthorizeUnwrap { .. })
+        {
+            self.answer(jobs);
+            return Ok(());
+        }
         self.queue.lock().extend(jobs);
         self.queued.notify_one();
         Ok(())
@@ -375,26 +383,31 @@ impl Shared {
                     self.queued.notify_one();
                 }
             }
-            let (places, asks): (Vec<_>, Vec<_>) = jobs
-                .into_iter()
-                .map(|job| {
-                    let peer = job.connection.peer;
-                    ((job.connection, job.id), (peer, job.ask))
-                })
-                .unzip();
-            let count = asks.len();
-            let answers = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                self.handler.answer_many(asks)
-            }));
-            match answers {
-                Ok(answers) => reply(places, answers),
-                Err(_) => {
-                    // A bug; the peers must not wait for answers that never come.
-                    tracing::error!(count, "a request made the service panic");
-                    for (connection, _) in places {
-                        connection.close();
-                        connection.answered(1);
-                    }
+            self.answer(jobs);
+        }
+    }
+
+    /// Answers jobs that belong together.
+    fn answer(&self, jobs: Vec<Job>) {
+        let (places, asks): (Vec<_>, Vec<_>) = jobs
+            .into_iter()
+            .map(|job| {
+                let peer = job.connection.peer;
+                ((job.connection, job.id), (peer, job.ask))
+            })
+            .unzip();
+        let count = asks.len();
+        let answers = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            self.handler.answer_many(asks)
+        }));
+        match answers {
+            Ok(answers) => reply(places, answers),
+            Err(_) => {
+                // A bug; the peers must not wait for answers that never come.
+                tracing::error!(count, "a request made the service panic");
+                for (connection, _) in places {
+                    connection.close();
+                    connection.answered(1);
                 }
             }
         }

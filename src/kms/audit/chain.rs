@@ -64,7 +64,8 @@ impl ChainState {
         let sequence = self.sequence.wrapping_add(1);
         let members = record.strip_prefix('{').and_then(|r| r.strip_suffix('}')).unwrap_or("");
         let comma = if members.is_empty() { "" } else { "," };
-        let body = format!("{{\"sequence\":{sequence}{comma}{members}");
+        let mut body = String::with_capacity(members.len() + 64);
+        body.extend(["{\"sequence\":", &sequence.to_string(), comma, members]);
         *self = self.after(sequence, &body);
         let (chain, tag) = (hex::encode(&self.chain), hex::encode(&tag(self, key)));
         for part in [&body, ",\"chain\":\"", &chain, "\",\"tag\":\"", &tag, "\"}\n"] {

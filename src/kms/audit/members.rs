@@ -13,6 +13,11 @@ pub struct Members {
 }
 
 impl Members {
+    /// None yet, with room for so many bytes.
+    pub fn with_capacity(bytes: usize) -> Members {
+        Members { text: Vec::with_capacity(bytes), names: Vec::with_capacity(32) }
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()

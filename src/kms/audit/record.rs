@@ -13,6 +13,9 @@ use crate::kms::caller::{CallerContext, Principal, Source};
 use crate::kms::error::KmsError;
 use crate::kms::id::{AccountId, Region};
 
+/// Bytes that hold most records.
+const USUAL: usize = 1500;
+
 /// One record, in the order of its members.
 #[derive(Clone, Debug)]
 pub struct Record(Members);
@@ -33,7 +36,7 @@ pub struct Subject {
 impl Record {
     /// A record of nothing but its name: for the trail's own tests and markers.
     pub fn event(name: &str) -> Record {
-        let mut members = Members::default();
+        let mut members = Members::with_capacity(USUAL);
         members.set("eventVersion", "1.08");
         members.set("eventName", name);
         Record(members)
@@ -70,8 +73,8 @@ impl Record {
                 record.set("sourceIPAddress", ip);
                 record.set("userAgent", user_agent.as_deref().unwrap_or_default());
             }
-            Source::Unix { .. } => record.from_here("unix"),
-            Source::Internal => record.from_here("internal"),
+            Source::Unix { .. } => record.set_local("unix"),
+            Source::Internal => record.set_local("internal"),
         }
         if let Some(error) = failure {
             // CloudTrail cuts the suffix of this one name.
@@ -146,7 +149,7 @@ impl Record {
         self.0.set(name, value);
     }
 
-    fn from_here(&mut self, address: &str) {
+    fn set_local(&mut self, address: &str) {
         self.set("sourceIPAddress", address);
         self.set("userAgent", "kmsfs");
     }

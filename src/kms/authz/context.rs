@@ -96,14 +96,14 @@ pub fn add_key(context: &mut Context, key: &Key) {
         context.many("kms:ResourceAliases", key.aliases.clone());
     }
     for (name, value) in &record.tags {
-        context.one(&format!("aws:ResourceTag/{name}"), value);
+        context.one(format!("aws:ResourceTag/{name}"), value);
     }
 }
 
 /// Adds the condition keys that follow from an encryption context.
 pub fn add_encryption(context: &mut Context, pairs: &EncryptionContext) {
     for (name, value) in pairs {
-        context.one(&format!("kms:EncryptionContext:{name}"), value);
+        context.one(format!("kms:EncryptionContext:{name}"), value);
     }
     if let Some(volume) = pairs.get(VOLUME) {
         context.one("kmsfs:Volume", volume);

@@ -98,8 +98,8 @@ impl Case {
         let mut context = Context::new();
         for (key, value) in &request.context {
             match value {
-                OneOrMany::One(value) => context.one(key, value),
-                OneOrMany::Many(values) => context.many(key, values.clone()),
+                OneOrMany::One(value) => context.one(key.clone(), value),
+                OneOrMany::Many(values) => context.many(key.clone(), values.clone()),
             }
         }
         let key_policy = match &self.key_policy {

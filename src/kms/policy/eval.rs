@@ -5,7 +5,7 @@
 //! that account count. Within the key's account a direct Allow suffices; from another account
 //! the key policy and an identity policy must both allow.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ use crate::kms::id::AccountId;
 
 /// The condition keys of a request. A key that is not there could not be established.
 #[derive(Clone, Debug, Default)]
-pub struct Context(BTreeMap<String, ContextValue>);
+pub struct Context(Vec<(Cow<'static, str>, ContextValue)>);
 
 /// The value of a condition key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,18 +33,22 @@ impl Context {
     }
 
     /// Sets a single-valued key. Key names ignore case.
-    pub fn one(&mut self, key: &str, value: &str) {
-        self.0.insert(key.to_lowercase(), ContextValue::One(value.to_owned()));
+    pub fn one(&mut self, key: impl Into<Cow<'static, str>>, value: &str) {
+        self.0.push((key.into(), ContextValue::One(value.to_owned())));
     }
 
     /// Sets a multi-valued key.
-    pub fn many(&mut self, key: &str, values: Vec<String>) {
-        self.0.insert(key.to_lowercase(), ContextValue::Many(values));
+    pub fn many(&mut self, key: impl Into<Cow<'static, str>>, values: Vec<String>) {
+        self.0.push((key.into(), ContextValue::Many(values)));
     }
 
-    /// The value of a key given in lower case.
+    /// The value of a key given in lower case: the one that was set last.
     pub fn get(&self, lower_key: &str) -> Option<&ContextValue> {
-        self.0.get(lower_key)
+        let same = |key: &str| {
+            key.eq_ignore_ascii_case(lower_key)
+                || !key.is_ascii() && key.to_lowercase() == lower_key
+        };
+        self.0.iter().rev().find(|(key, _)| same(key)).map(|(_, value)| value)
     }
 }
 

@@ -4,11 +4,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
+use super::crypto::Found;
 use super::lookup::{Named, Naming};
 use super::{Service, unrecorded};
 use crate::kms::api::types::{EncryptionContext, Plaintext};
 use crate::kms::audit::Record;
-use crate::kms::authz::{DIRECTORY, FILE, VOLUME, may};
+use crate::kms::authz::{Authorized, DIRECTORY, FILE, VOLUME, may};
 use crate::kms::caller::{CallerContext, Principal};
 use crate::kms::error::{KmsError, Violation};
 use crate::kms::hex;
@@ -146,17 +147,34 @@ impl Service {
     /// program asks. Such a decision is good for one request.
     pub fn asks_about_programs(&self, principal: &Principal, key: &str) -> bool {
         let about = |policy: &Policy| policy.about_programs;
-        self.named(principal, &self.in_full(key), Naming::KeyOrAlias)
-            .is_ok_and(|named| about(&named.key.policy))
+        let key = match key.parse() {
+            Ok(id) => self.key(id).ok().flatten(),
+            Err(_) => self.named(principal, key, Naming::KeyOrAlias).ok().map(|named| named.key),
+        };
+        key.is_some_and(|key| about(&key.policy))
             || self
                 .identity_policies(principal)
                 .is_ok_and(|policies| policies.iter().any(|policy| about(policy)))
     }
 
+    /// Decides Decrypt on the key that a file names.
+    fn find_wrapped<'w>(
+        &self,
+        call: &mut Call<'_>,
+        wrapped: &'w Wrapped,
+    ) -> Result<(Found<'w>, Authorized<may::Decrypt>), KmsError> {
+        let named = match self.key(wrapped.key_id)? {
+            Some(key) => Named { key, alias: None },
+            None => {
+                let id = wrapped.key_id.to_string();
+                self.named(&call.caller.principal, &id, Naming::KeyOnly)?
+            }
+        };
+        self.find_named(call, &wrapped.blob, Some(named), &wrapped.context, None)
+    }
+
     fn unwrap_one(&self, call: &mut Call<'_>, wrapped: &Wrapped) -> Result<Plaintext, KmsError> {
-        let key = self.in_full(&wrapped.key_id.to_string());
-        let (found, ok) =
-            self.find::<may::Decrypt>(call, &wrapped.blob, Some(&key), &wrapped.context, None)?;
+        let (found, ok) = self.find_wrapped(call, wrapped)?;
         self.open(ok, &found, &wrapped.context).map(|(plaintext, _)| Plaintext(plaintext))
     }
 
@@ -164,9 +182,7 @@ impl Service {
     pub fn authorize_batch(&self, items: &[(CallerContext, Wrapped)]) -> Vec<Result<(), KmsError>> {
         self.each(items, |call, wrapped| {
             call.additional("decisionOnly", true);
-            let key = self.in_full(&wrapped.key_id.to_string());
-            let (_, ok) =
-                self.find::<may::Decrypt>(call, &wrapped.blob, Some(&key), &wrapped.context, None)?;
+            let (_, ok) = self.find_wrapped(call, wrapped)?;
             ok.into_target().admits(Gate::Use)
         })
     }

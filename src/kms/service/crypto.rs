@@ -290,6 +290,18 @@ impl Service {
         let named = named
             .map(|text| self.named(&call.caller.principal, text, Naming::KeyOrAlias))
             .transpose()?;
+        self.find_named(call, blob, named, encryption, destination)
+    }
+
+    /// The same, once it is known which key the caller believes in.
+    pub(super) fn find_named<'b, A: Opens>(
+        &self,
+        call: &mut Call<'_>,
+        blob: &'b [u8],
+        named: Option<Named>,
+        encryption: &EncryptionContext,
+        destination: Option<&Arc<Key>>,
+    ) -> Result<(Found<'b>, Authorized<A>), KmsError> {
         if let Some(named) = &named {
             call.resource(&named.key.arn);
         }

@@ -49,7 +49,7 @@ impl Service {
             let bypass = bool_text(r.bypass_policy_lockout_safety_check);
             context.one("kms:BypassPolicyLockoutSafetyCheck", bypass);
             for tag in &r.tags {
-                context.one(&format!("aws:RequestTag/{}", tag.tag_key), &tag.tag_value);
+                context.one(format!("aws:RequestTag/{}", tag.tag_key), &tag.tag_value);
             }
             if !r.tags.is_empty() {
                 context.many("aws:TagKeys", r.tags.iter().map(|t| t.tag_key.clone()).collect());

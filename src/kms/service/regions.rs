@@ -33,7 +33,7 @@ impl Service {
         &self,
         call: &mut Call<'_>,
         key_id: &str,
-        condition: &str,
+        condition: &'static str,
         region: &str,
     ) -> Result<Done<Reply>, KmsError> {
         call.parameter("keyId", key_id);

@@ -23,7 +23,7 @@ impl Service {
         call.resource(&key.arn);
         let ok = call.may_on_key::<may::TagResource>(&key, None, None, |context| {
             for tag in &r.tags {
-                context.one(&format!("aws:RequestTag/{}", tag.tag_key), &tag.tag_value);
+                context.one(format!("aws:RequestTag/{}", tag.tag_key), &tag.tag_value);
             }
             context.many("aws:TagKeys", r.tags.iter().map(|t| t.tag_key.clone()).collect());
         })?;
