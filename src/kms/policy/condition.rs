@@ -139,7 +139,10 @@ impl Condition {
         let at: Vec<i64> = match comparison {
             Comparison::Date(_, dates) => dates.clone(),
             // A float becomes the nearest that fits: far away is far away.
-            #[allow(clippy::cast_possible_truncation)]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "a cast of a float stays within bounds"
+            )]
             Comparison::Number(_, seconds) => seconds.iter().map(|s| (s * 1000.0) as i64).collect(),
             _ => Vec::new(),
         };
