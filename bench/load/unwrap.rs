@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use kmsfs::server::frames::{self, FrameReader, MAX_FRAME, VERSION};
 use kmsfs::server::messages::{
-    Answer, Ask, Fresh, Kind, Object, OnBehalf, Place, ToClient, ToServer,
+    Answer, Ask, Fresh, Kind, Object, OnBehalf, Operation, Place, ToClient, ToServer,
 };
 use zeroize::Zeroizing;
 
@@ -47,7 +47,7 @@ pub fn run(socket: &str, depth: usize, seconds: u64) -> Outcome<String> {
         uid: rustix::process::geteuid().as_raw(),
         gid: rustix::process::getegid().as_raw(),
         pid: std::process::id(),
-        operation: OPERATION,
+        operation: Operation::Read,
     };
     let generate = Ask::Generate { caller, key_id, volume: VOLUME, kind: Kind::File, count: 256 };
     let fresh = match ask_once(generate)? {
