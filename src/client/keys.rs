@@ -20,10 +20,10 @@ use super::pool::{FIRST, Pool, ShelfId};
 use super::who::{Callers, Who};
 use crate::format::{FileId, VolumeId, WrappedKey};
 use crate::server::messages::{Answer, Ask, CachedUse, Fresh, Kind, Object, OnBehalf, Operation};
-use crate::server::messages::{Place, Refusal, Wrapped};
+use crate::server::messages::{KeyBytes, Place, Refusal, Wrapped};
 use crate::volume::keys as volume;
 use crate::volume::keys::{
-    Caller, DataKey, DataKeys, FreshFor, FreshKey, KeyContext, KeyError, Purpose,
+    Caller, DataKey, DataKeys, FreshFor, FreshKey, KeyContext, KeyError, Purpose, Resealed, Sealed,
 };
 
 /// How often uses from memory are reported.
@@ -253,6 +253,35 @@ impl DataKeys for KeyClient {
             Answer::Rewrapped(Wrapped { key_id, version, blob }) => {
                 Ok(WrappedKey { key_id, version, blob })
             }
+            other => Err(refusal(&other)),
+        }
+    }
+
+    fn reseal(
+        &self,
+        caller: Caller,
+        keys: &[Sealed],
+        to: Option<&str>,
+    ) -> Result<Vec<Result<Resealed, KeyError>>, KeyError> {
+        let item = |key: &Sealed| (message(&key.wrapped), place(&key.context), key.suite.number());
+        let items = keys.iter().map(item).collect();
+        let to = to.map(str::to_owned);
+        let answers = match self.inner.ask(Ask::Reseal { caller: on_behalf(caller), items, to })? {
+            Answer::Resealed(answers) if answers.len() == keys.len() => answers,
+            other => return Err(refusal(&other)),
+        };
+        let outcome = |answer| match answer {
+            Ok((Wrapped { key_id, version, blob }, KeyBytes(tag_key))) => {
+                Ok(Resealed { wrapped: WrappedKey { key_id, version, blob }, tag_key })
+            }
+            Err(no) => Err(refusal(&Answer::No(no))),
+        };
+        Ok(answers.into_iter().map(outcome).collect())
+    }
+
+    fn current_version(&self, cmk: &str) -> Result<u32, KeyError> {
+        match self.inner.ask(Ask::CurrentVersion(cmk.to_owned()))? {
+            Answer::Version(version) => Ok(version),
             other => Err(refusal(&other)),
         }
     }

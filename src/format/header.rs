@@ -131,12 +131,13 @@ impl Header {
         }
         let mut body = [0; SLOT_BODY];
         let (tagged, tag) = body.split_at_mut(TAGGED);
-        self.write(tagged, keys).map_err(|_| HeaderError::NotCanonical)?;
+        let hidden = keys.hide_root(self.root);
+        self.write(tagged, hidden).map_err(|_| HeaderError::NotCanonical)?;
         tag.copy_from_slice(&keys.sign(tagged));
         Ok(body)
     }
 
-    fn write(&self, tagged: &mut [u8], keys: &HeaderKey) -> Result<(), CodecError> {
+    fn write(&self, tagged: &mut [u8], hidden_root: Root) -> Result<(), CodecError> {
         let flag = |on, bit| if on { bit } else { 0 };
         let (seconds, nanos) = self.mtime.unwrap_or((0, 0));
         let mut w = Writer::new(tagged);
@@ -153,7 +154,7 @@ impl Header {
         w.u64(self.session)?;
         w.bytes(&self.id.0)?;
         w.u64(self.size)?;
-        w.bytes(&keys.hide_root(self.root))?;
+        w.bytes(&hidden_root)?;
         w.u64(self.writes)?;
         w.i64(seconds)?;
         w.u32(nanos)?;
@@ -214,6 +215,48 @@ impl UnverifiedHeader {
     /// What the header says about the kind.
     pub fn kind(&self) -> Kind {
         self.header.kind
+    }
+
+    /// What the header says of the plaintext's modification time; for stat(2), like the size.
+    pub fn mtime(&self) -> Option<(i64, u32)> {
+        self.header.mtime
+    }
+
+    /// What the header says about the mount that wrote it.
+    pub fn session(&self) -> u64 {
+        self.header.session
+    }
+
+    /// Whether the tag fits. What is inside can be used only after [`UnverifiedHeader::verify`].
+    pub fn is_authentic(&self, key: &HeaderKey) -> bool {
+        key.accepts(&self.tagged, &self.tag)
+    }
+
+    /// The slot that follows this one, with the same data key under another wrapping; everything
+    /// else of it stays, but for the modification time. F-42.
+    ///
+    /// # Errors
+    /// [`HeaderError::BadTag`] if this slot does not authenticate: it is not made good.
+    pub fn rewrapped(
+        &self,
+        key: &HeaderKey,
+        wrapped: WrappedKey,
+        mtime: Option<(i64, u32)>,
+    ) -> Result<[u8; SLOT_BODY], HeaderError> {
+        if !self.is_authentic(key) {
+            return Err(HeaderError::BadTag);
+        }
+        let generation = self.header.generation.checked_add(1).ok_or(HeaderError::NotCanonical)?;
+        let next = Header { generation, wrapped, mtime, ..self.header.clone() };
+        if !next.is_canonical() {
+            return Err(HeaderError::NotCanonical);
+        }
+        let mut body = [0; SLOT_BODY];
+        let (tagged, tag) = body.split_at_mut(TAGGED);
+        // The root of an unverified header is the hidden one.
+        next.write(tagged, next.root).map_err(|_| HeaderError::NotCanonical)?;
+        tag.copy_from_slice(&key.sign(tagged));
+        Ok(body)
     }
 
     /// Authenticates the header.
@@ -411,6 +454,30 @@ mod tests {
         ];
         for h in wrong {
             assert_eq!(h.encode(&keys(&h)), Err(HeaderError::NotCanonical), "{h:?}");
+        }
+    }
+
+    /// F-42: whoever holds the tag key alone makes the next slot, and nothing else of it changes.
+    #[test]
+    fn a_slot_is_rewrapped_with_the_tag_key_alone() {
+        for old in [header(), Header { clean: false, root: [0; 16], ..header() }] {
+            let keys = keys(&old);
+            let parsed = parse_slot(&old.encode(&keys).unwrap()).unwrap();
+            let context = super::super::keys::seal_context(old.kind, old.suite, &old.id);
+            let tag = crate::crypto::derive(
+                &Secret::new([1; 32]),
+                crate::crypto::Label::Header,
+                &context,
+            );
+            let wrapped = WrappedKey { version: 2, blob: vec![4; 90], ..old.wrapped.clone() };
+            let seal = HeaderKey::tag_only(tag);
+            let body = parsed.rewrapped(&seal, wrapped.clone(), Some((5, 6))).unwrap();
+            let found = parse_slot(&body).unwrap().verify(&keys).unwrap();
+            let expected = Header { generation: 6, wrapped, mtime: Some((5, 6)), ..old.clone() };
+            assert_eq!(found, expected);
+            let other = HeaderKey::tag_only(Secret::new([9; 32]));
+            let refused = parsed.rewrapped(&other, old.wrapped.clone(), None);
+            assert_eq!(refused, Err(HeaderError::BadTag));
         }
     }
 

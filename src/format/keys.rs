@@ -31,6 +31,11 @@ impl HeaderKey {
         }
     }
 
+    /// From the tag key alone, as a re-wrapper has it: it shows no roots.
+    pub fn tag_only(tag: Secret<[u8; 32]>) -> Self {
+        Self { tag, root: None }
+    }
+
     pub(super) fn sign(&self, bytes: &[u8]) -> [u8; 32] {
         mac(&self.tag, &[bytes])
     }
@@ -166,6 +171,15 @@ impl VolumeKeys {
 /// The tag that says: in this directory, the lower name `name` means object `id`. F-30.
 pub fn link_tag(dir: &DirKeys, name: &[u8], id: &FileId) -> [u8; 32] {
     mac(&dir.link, &[name, &id.0])
+}
+
+/// Context of the tag key of a header.
+#[cfg(test)]
+pub(super) fn seal_context(kind: Kind, suite: Suite, id: &FileId) -> [u8; 18] {
+    match kind {
+        Kind::File => file_context(suite, id),
+        Kind::Directory => dir_context(id),
+    }
 }
 
 /// Context of what a file's data key gives: suite and id.

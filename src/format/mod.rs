@@ -37,7 +37,7 @@ pub use name::{
     CipherName, DIR_HEADER, Internal, LowerName, NAME_MAX, NameError, VOLUME_DIR, VOLUME_FILE,
     classify, is_name, sidecar_of,
 };
-pub use slots::Slots;
+pub use slots::{Slots, slot_offset};
 pub use symlink::{
     Binding, LINKS_DIR, LinkError, SealedTarget, TARGET_MAX, TargetText, parse_target,
 };

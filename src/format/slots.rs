@@ -1,6 +1,11 @@
 //! Which of two header slots holds, and whether the pair is as a writer leaves it.
 
-use super::{SlotState, UnverifiedHeader, parse_slots};
+use super::{SLOT, SlotState, UnverifiedHeader, parse_slots};
+
+/// Byte offset of the slot that holds generation `generation`: odd ones lie in slot A. S-12.
+pub fn slot_offset(generation: u64) -> u64 {
+    if generation % 2 == 1 { 0 } else { SLOT as u64 }
+}
 
 /// Two slots, looked at together.
 pub enum Slots {

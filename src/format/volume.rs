@@ -7,6 +7,7 @@
 use super::{FileId, Suite, VERSION, VolumeId, VolumeKeys, WrappedKey};
 use crate::codec::{CodecError, Reader, Writer};
 use crate::crypto::{mac, same};
+use crate::secret::Secret;
 
 /// Bytes of a descriptor.
 pub const DESCRIPTOR_LEN: usize = 4096;
@@ -120,13 +121,20 @@ impl Descriptor {
     /// # Errors
     /// [`DescriptorError::NotCanonical`] if a field is out of its range.
     pub fn encode(&self, keys: &VolumeKeys) -> Result<Box<[u8; DESCRIPTOR_LEN]>, DescriptorError> {
+        self.encode_with(&keys.descriptor)
+    }
+
+    fn encode_with(
+        &self,
+        seal: &Secret<[u8; 32]>,
+    ) -> Result<Box<[u8; DESCRIPTOR_LEN]>, DescriptorError> {
         if !self.is_canonical() {
             return Err(DescriptorError::NotCanonical);
         }
         let mut page = Box::new([0; DESCRIPTOR_LEN]);
         let (tagged, tag) = page.split_at_mut(TAGGED);
         self.write(tagged).map_err(|_| DescriptorError::NotCanonical)?;
-        tag.copy_from_slice(&mac(&keys.descriptor, &[tagged]));
+        tag.copy_from_slice(&mac(seal, &[tagged]));
         Ok(page)
     }
 
@@ -217,6 +225,25 @@ impl UnverifiedDescriptor {
         self.descriptor.id
     }
 
+    /// The descriptor that follows this one, with the volume key under another wrapping, and this
+    /// one authenticated. `seal` is the descriptor's tag key. F-42.
+    ///
+    /// # Errors
+    /// [`DescriptorError::BadTag`] if this one does not authenticate.
+    pub fn rewrapped(
+        &self,
+        seal: &Secret<[u8; 32]>,
+        wrapped: WrappedKey,
+    ) -> Result<(Descriptor, Box<[u8; DESCRIPTOR_LEN]>), DescriptorError> {
+        let (tagged, tag) = self.page.split_at(TAGGED);
+        if !same(&mac(seal, &[tagged]), tag) {
+            return Err(DescriptorError::BadTag);
+        }
+        let generation = self.descriptor.generation + 1;
+        let next = Descriptor { generation, wrapped, ..self.descriptor.clone() };
+        Ok((self.descriptor.clone(), next.encode_with(seal)?))
+    }
+
     /// Authenticates the descriptor.
     ///
     /// # Errors
@@ -278,7 +305,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::secret::Secret;
 
     fn descriptor() -> Descriptor {
         let record = SessionRecord {

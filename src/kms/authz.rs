@@ -2,8 +2,9 @@
 //!
 //! Policies decide ([`super::policy`]), then grants ([`super::grant`]), which allow where no
 //! policy says anything, and one rule beside them: the filesystem service may make, open and
-//! re-wrap the keys of volumes and directories for itself (never those of files, for which it
-//! always acts for a user), unless the key policy denies it.
+//! re-wrap the keys of volumes and directories for itself, unless the key policy denies it. Those
+//! of files it may seal again under the CMK that they are under, so that a rotation is carried
+//! through; to open one, or take it to another CMK, it always acts for a user.
 //!
 //! A key may be in *learn mode* (its tag [`LEARN`] is `true`): what would be denied of its
 //! cryptographic use is let through, logged and recorded as `wouldDeny`. It is for finding out
@@ -19,7 +20,7 @@ use super::error::KmsError;
 use super::grant::{GrantOperation, GrantRecord};
 use super::id::AccountId;
 use super::key::Key;
-use super::policy::{Context, Policy, Query, Verdict, evaluate};
+use super::policy::{Context, ContextValue, Policy, Query, Verdict, evaluate};
 use crate::clock::Millis;
 use crate::sync::Arc;
 
@@ -245,7 +246,7 @@ pub fn decide<A: Permission, T: Target>(
     let query = Query { principal, action, resource, owner, context };
     let verdict = evaluate(&query, key_policy, &identity).verdict;
     let unsaid = verdict == Verdict::ImplicitDeny && key_policy.is_some();
-    let said = verdict == Verdict::Allow || unsaid && service_linked(principal, action, encryption);
+    let said = verdict == Verdict::Allow || unsaid && service_linked(&query, encryption);
     if said || unsaid && granted(&query, &target, &identity, encryption, asker.now) {
         let by_grant = !said;
         return Ok(Authorized { target, learned: false, by_grant, permission: PhantomData });
@@ -300,11 +301,8 @@ fn is_use(action: &str) -> bool {
 }
 
 /// The filesystem's own rule; see the head of this module.
-fn service_linked(
-    principal: &Principal,
-    action: &str,
-    encryption: Option<&EncryptionContext>,
-) -> bool {
+fn service_linked(query: &Query<'_>, encryption: Option<&EncryptionContext>) -> bool {
+    let Query { principal, action, context, .. } = *query;
     let Principal::Service { name } = principal else { return false };
     if name != FILESYSTEM_SERVICE {
         return false;
@@ -312,10 +310,21 @@ fn service_linked(
     if action == "kms:DescribeKey" {
         return true;
     }
-    let own = encryption.is_some_and(|pairs| {
-        pairs.contains_key(VOLUME) && pairs.keys().all(|key| key == VOLUME || key == DIRECTORY)
-    });
-    own && matches!(
+    let within = |names: &[&str]| {
+        encryption.is_some_and(|pairs| {
+            pairs.contains_key(VOLUME) && pairs.keys().all(|key| names.contains(&key.as_str()))
+        })
+    };
+    let again = matches!(action, "kms:ReEncryptFrom" | "kms:ReEncryptTo")
+        && matches!(
+            context.get("kms:reencryptonsamekey"),
+            Some(ContextValue::One(same)) if same == "true"
+        );
+    if again && within(&[VOLUME, FILE]) {
+        return true;
+    }
+    within(&[VOLUME, DIRECTORY])
+        && matches!(
         action,
         "kms:GenerateDataKey"
             | "kms:GenerateDataKeyWithoutPlaintext"
@@ -333,10 +342,18 @@ mod tests {
         names.iter().map(|n| ((*n).to_owned(), "x".to_owned())).collect()
     }
 
+    fn linked(principal: &Principal, action: &str, names: &[&str], same: &str) -> bool {
+        let owner: AccountId = "111122223333".parse().unwrap();
+        let mut context = Context::new();
+        context.one("kms:ReEncryptOnSameKey", same);
+        let query = Query { principal, action, resource: "*", owner: &owner, context: &context };
+        service_linked(&query, (!names.is_empty()).then(|| pairs(names)).as_ref())
+    }
+
     #[test]
-    fn the_filesystem_may_use_keys_of_volumes_and_directories_but_never_of_files() {
+    fn the_filesystem_may_use_keys_of_volumes_and_directories_but_never_open_those_of_files() {
         let service = Principal::filesystem();
-        let linked = |action, names: &[&str]| service_linked(&service, action, Some(&pairs(names)));
+        let linked = |action, names: &[&str]| linked(&service, action, names, "false");
         assert!(linked("kms:Decrypt", &[VOLUME]));
         assert!(linked("kms:GenerateDataKey", &[VOLUME, DIRECTORY]));
         assert!(!linked("kms:Decrypt", &[VOLUME, FILE]));
@@ -344,7 +361,19 @@ mod tests {
         assert!(!linked("kms:Decrypt", &[DIRECTORY]));
         assert!(!linked("kms:Decrypt", &[]));
         assert!(!linked("kms:PutKeyPolicy", &[VOLUME]));
-        assert!(!service_linked(&service, "kms:Decrypt", None));
+    }
+
+    #[test]
+    fn the_filesystem_may_seal_keys_of_files_again_and_only_under_the_same_key() {
+        let service = Principal::filesystem();
+        for action in ["kms:ReEncryptFrom", "kms:ReEncryptTo"] {
+            assert!(linked(&service, action, &[VOLUME, FILE], "true"));
+            assert!(!linked(&service, action, &[VOLUME, FILE], "false"));
+            assert!(!linked(&service, action, &[FILE], "true"));
+            assert!(!linked(&service, action, &["app"], "true"));
+            assert!(!linked(&service, action, &[], "true"));
+        }
+        assert!(!linked(&service, "kms:Decrypt", &[VOLUME, FILE], "true"));
     }
 
     #[test]
@@ -355,7 +384,8 @@ mod tests {
             Principal::Root { account },
             Principal::Service { name: "other.amazonaws.com".into() },
         ] {
-            assert!(!service_linked(&other, "kms:Decrypt", Some(&pairs(&[VOLUME]))));
+            assert!(!linked(&other, "kms:Decrypt", &[VOLUME], "true"));
+            assert!(!linked(&other, "kms:ReEncryptTo", &[VOLUME, FILE], "true"));
         }
     }
 }

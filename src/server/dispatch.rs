@@ -20,7 +20,7 @@ use crate::kms::api::types::{EncryptionContext, Plaintext};
 use crate::kms::caller::{self, CallerContext, Principal, Program, Source};
 use crate::kms::error::{FailureClass, KmsError};
 use crate::kms::id::KeyId;
-use crate::kms::service::{self, FreshFor, Service};
+use crate::kms::service::{self, FreshFor, HeaderOf, Resealed, Service};
 use crate::secret::Secret;
 
 /// Where the groups of a caller come from. Whoever remembers decisions must tell callers apart by
@@ -148,6 +148,14 @@ impl Dispatcher {
                     Err(refusal) => Answer::No(refusal),
                 }
             }
+            Ask::Reseal { caller, items, to } => self.reseal(peer, caller, items, to.as_deref()),
+            Ask::CurrentVersion(key) => match key.parse() {
+                Ok(id) => match self.service.current_version(id) {
+                    Ok(version) => Answer::Version(version),
+                    Err(error) => refused(&error),
+                },
+                Err(_) => Answer::No(Refusal::BadRequest),
+            },
             Ask::ManagedKey => text(self.service.managed_key()),
             Ask::Resolve(key) => text(self.service.resolve(&self.direct(peer), &key)),
             Ask::Api(Compat(request)) => match self.service.handle(&self.direct(peer), *request) {
@@ -227,6 +235,56 @@ impl Dispatcher {
             }
         }
         Answer::Keys(keys)
+    }
+
+    fn reseal(
+        &self,
+        peer: Peer,
+        caller: OnBehalf,
+        wanted: Vec<(Wrapped, Place, u8)>,
+        to: Option<&str>,
+    ) -> Answer {
+        if wanted.is_empty() || wanted.len() > usize::from(MAX_BATCH) {
+            return Answer::No(Refusal::BadRequest);
+        }
+        let context = match self.forwarded(peer, caller, to, &mut Seen::default()) {
+            Ok(context) => context,
+            Err(refusal) => return Answer::No(refusal),
+        };
+        let mut answers: Vec<Result<(Wrapped, KeyBytes), Refusal>> = Vec::new();
+        let (mut places, mut items) = (Vec::new(), Vec::new());
+        for (at, (wrapped, place, suite)) in wanted.into_iter().enumerate() {
+            answers.push(Err(Refusal::Corrupt));
+            let header = match place.object {
+                Object::Volume => HeaderOf::Volume(place.volume),
+                Object::Directory(id) => HeaderOf::Directory(id),
+                Object::File(id) => HeaderOf::File(id, suite),
+            };
+            if let Ok((_, sealed)) = item(context.clone(), wrapped, place) {
+                places.push(at);
+                items.push((sealed, header));
+            }
+        }
+        if items.is_empty() {
+            return Answer::Resealed(answers);
+        }
+        let outcomes = match self.service.reseal_batch(&context, &items, to) {
+            Ok(outcomes) => outcomes,
+            Err(error) => return refused(&error),
+        };
+        for (at, outcome) in places.into_iter().zip(outcomes) {
+            if let Some(answer) = answers.get_mut(at) {
+                *answer = match outcome {
+                    Ok(Resealed { rewrapped, tag_key }) => {
+                        let service::Rewrapped { key_id, version, blob } = rewrapped;
+                        let wrapped = Wrapped { key_id: key_id.to_string(), version, blob };
+                        Ok((wrapped, KeyBytes(tag_key)))
+                    }
+                    Err(error) => Err(refusal(&error)),
+                };
+            }
+        }
+        Answer::Resealed(answers)
     }
 
     fn cached_uses(&self, peer: Peer, uses: Vec<CachedUse>) -> Answer {
@@ -435,12 +493,16 @@ pub fn pairs(place: &Place) -> EncryptionContext {
 }
 
 fn refused(error: &KmsError) -> Answer {
-    Answer::No(match error.class() {
+    Answer::No(refusal(error))
+}
+
+fn refusal(error: &KmsError) -> Refusal {
+    match error.class() {
         FailureClass::Denied => Refusal::Denied,
         FailureClass::Unusable => Refusal::Unusable,
         FailureClass::Corrupt => Refusal::Corrupt,
         FailureClass::Invalid => Refusal::BadRequest,
-    })
+    }
 }
 
 fn done(result: Result<(), KmsError>) -> Answer {

@@ -233,6 +233,18 @@ pub enum Ask {
         /// Id of the CMK to be.
         to: String,
     },
+    /// Seals data keys again, 1 to [`MAX_BATCH`], each decided by itself, all of them in one
+    /// record. Answer: [`Answer::Resealed`], as many and in the same order.
+    Reseal {
+        /// For whom.
+        caller: OnBehalf,
+        /// Which, where they belong, and the number of the suite that the header says.
+        items: Vec<(Wrapped, Place, u8)>,
+        /// Id of the CMK to be; each key's own when `None`.
+        to: Option<String>,
+    },
+    /// The version of a CMK that seals now, by the CMK's id. Answer: [`Answer::Version`].
+    CurrentVersion(String),
     /// One action of the KMS API, as the peer itself. Answer: [`Answer::Api`] or
     /// [`Answer::Failed`].
     Api(Compat<Box<Request>>),
@@ -254,6 +266,10 @@ pub enum Answer {
     Fresh(Vec<Fresh>),
     /// A data key, sealed anew.
     Rewrapped(Wrapped),
+    /// Data keys sealed anew, each with the key that signs its header; or why not.
+    Resealed(Vec<Result<(Wrapped, KeyBytes), Refusal>>),
+    /// Number of a version.
+    Version(u32),
     /// A key id.
     Text(String),
     /// An action's reply.

@@ -7,7 +7,7 @@ use arc_swap::ArcSwapOption;
 use crate::crypto::Suite;
 use crate::format::{
     CipherName, DIR_HEADER, DIR_HEADER_LEN, DirKeys, FileId, Header, HeaderKey, Kind, SLOT_BODY,
-    Slots, WrappedKey, link_tag,
+    Slots, WrappedKey, link_tag, slot_offset,
 };
 use crate::lower::{Dir, FileIo, LowerError, LowerFile};
 use crate::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -15,7 +15,6 @@ use crate::sync::{Arc, Mutex};
 
 use super::Volume;
 use super::ahead::Scan;
-use super::file::slot_offset;
 use super::inode::Inode;
 use super::keys::{Caller, FreshFor, KeyContext, Operation, Purpose};
 use super::types::{Errno, FileKind, Ino, ReqCtx};

@@ -5,7 +5,7 @@
 //! round trip; the volume never calls while it holds an inode lock that a reader of another
 //! file could want.
 
-use crate::format::{FileId, VolumeId, WrappedKey};
+use crate::format::{FileId, Suite, VolumeId, WrappedKey};
 use crate::secret::Secret;
 
 /// A 256-bit data key in the clear. It lives in the filesystem process alone.
@@ -129,6 +129,29 @@ pub enum KeyError {
     Corrupt,
 }
 
+/// A data key to be sealed again, as a header has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// The key.
+    pub wrapped: WrappedKey,
+    /// What it is for.
+    pub context: KeyContext,
+    /// The suite that the header says; a directory's plays no part.
+    pub suite: Suite,
+}
+
+/// A data key that was sealed again. The data key itself was not shown.
+#[derive(Debug)]
+pub struct Resealed {
+    /// It.
+    pub wrapped: WrappedKey,
+    /// Signs the header, or the descriptor, that it goes into; opens nothing.
+    pub tag_key: Secret<[u8; 32]>,
+}
+
+/// Most keys of one [`DataKeys::reseal`].
+pub const RESEAL_MAX: usize = 256;
+
 /// Makes, unwraps and re-wraps data keys, and decides for whom.
 pub trait DataKeys: Send + Sync + 'static {
     /// Makes a data key under `cmk` (a key id; what [`WrappedKey::key_id`] holds) on behalf of
@@ -174,6 +197,18 @@ pub trait DataKeys: Send + Sync + 'static {
         context: &KeyContext,
         to: &str,
     ) -> Result<WrappedKey, KeyError>;
+
+    /// Seals data keys, 1 to [`RESEAL_MAX`], again under the current version of `to`, or of the
+    /// CMK that each is under. One outcome each, in their order; the error is for all of them.
+    fn reseal(
+        &self,
+        caller: Caller,
+        keys: &[Sealed],
+        to: Option<&str>,
+    ) -> Result<Vec<Result<Resealed, KeyError>>, KeyError>;
+
+    /// The version of a CMK that seals now.
+    fn current_version(&self, cmk: &str) -> Result<u32, KeyError>;
 
     /// A number that moves whenever a policy, a grant or a key's state may have changed. A
     /// decision made under another epoch is void. Cheap: read on every request.

@@ -3,15 +3,15 @@
 use kmsfs::volume::WriteFrom;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use kmsfs::crypto::Suite;
+use kmsfs::crypto::{Label, Suite, derive};
 use kmsfs::format::{FileId, VolumeId, WrappedKey};
 use kmsfs::lower::faulty::Fault;
 use kmsfs::secret::Secret;
 use kmsfs::volume::keys::{
-    Caller, DataKey, DataKeys, FreshFor, FreshKey, KeyContext, KeyError, Purpose,
+    Caller, DataKey, DataKeys, FreshFor, FreshKey, KeyContext, KeyError, Purpose, Resealed, Sealed,
 };
 use kmsfs::volume::{
     Attr, CrashSafety, CreateOptions, DirSink, Entry, Errno, Fh, FileKind, Ino, MountOptions,
@@ -24,16 +24,35 @@ pub const CX: ReqCtx = ReqCtx { uid: 0, gid: 0, pid: 1, umask: 0o022 };
 pub const OTHER: ReqCtx = ReqCtx { uid: 1001, gid: 1001, pid: 1, umask: 0o022 };
 
 /// Wraps by remembering: a wrapped key is a number, and opens only in its own context.
-#[derive(Default)]
 pub struct TableKeys {
     table: Mutex<HashMap<Vec<u8>, (DataKey, KeyContext)>>,
     denied: Mutex<HashSet<u32>>,
     disabled: Mutex<bool>,
     epoch: AtomicU64,
+    version: AtomicU32,
     pub tampered: Mutex<Vec<String>>,
 }
 
+impl Default for TableKeys {
+    fn default() -> TableKeys {
+        TableKeys {
+            table: Mutex::default(),
+            denied: Mutex::default(),
+            disabled: Mutex::default(),
+            epoch: AtomicU64::default(),
+            version: AtomicU32::new(1),
+            tampered: Mutex::default(),
+        }
+    }
+}
+
 impl TableKeys {
+    /// All CMKs have another version from here on; gives its number.
+    pub fn rotate(&self) -> u32 {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+        self.version.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
     pub fn deny(&self, uid: u32) {
         self.denied.lock().unwrap().insert(uid);
         self.epoch.fetch_add(1, Ordering::SeqCst);
@@ -79,7 +98,7 @@ impl DataKeys for TableKeys {
         let mut table = self.table.lock().unwrap();
         let blob = format!("blob-{}", table.len()).into_bytes();
         table.insert(blob.clone(), (key.duplicate(), KeyContext { volume, purpose }));
-        let wrapped = WrappedKey { key_id: cmk.to_owned(), version: 1, blob };
+        let wrapped = WrappedKey { key_id: cmk.to_owned(), version: self.version.load(Ordering::SeqCst), blob };
         Ok(FreshKey { id, key, wrapped })
     }
 
@@ -116,7 +135,44 @@ impl DataKeys for TableKeys {
         let mut table = self.table.lock().unwrap();
         let blob = format!("blob-{}", table.len()).into_bytes();
         table.insert(blob.clone(), (key, *context));
-        Ok(WrappedKey { key_id: to.to_owned(), version: 1, blob })
+        Ok(WrappedKey { key_id: to.to_owned(), version: self.version.load(Ordering::SeqCst), blob })
+    }
+
+    fn reseal(
+        &self,
+        caller: Caller,
+        keys: &[Sealed],
+        to: Option<&str>,
+    ) -> Result<Vec<Result<Resealed, KeyError>>, KeyError> {
+        self.allowed(caller)?;
+        let version = self.version.load(Ordering::SeqCst);
+        let mut table = self.table.lock().unwrap();
+        let mut one = |sealed: &Sealed| {
+            let (key, bound) = table.get(&sealed.wrapped.blob).ok_or(KeyError::Corrupt)?;
+            if *bound != sealed.context {
+                return Err(KeyError::Corrupt);
+            }
+            let key = key.duplicate();
+            let tag_key = match sealed.context.purpose {
+                Purpose::Volume => derive(&key, Label::Volume, &sealed.context.volume.0),
+                Purpose::Directory(id) => {
+                    derive(&key, Label::Header, &[&[2, 0][..], &id.0].concat())
+                }
+                Purpose::File(id) => {
+                    let head = [1, sealed.suite.number()];
+                    derive(&key, Label::Header, &[&head[..], &id.0].concat())
+                }
+            };
+            let blob = format!("blob-{}", table.len()).into_bytes();
+            table.insert(blob.clone(), (key, sealed.context));
+            let key_id = to.unwrap_or(&sealed.wrapped.key_id).to_owned();
+            Ok(Resealed { wrapped: WrappedKey { key_id, version, blob }, tag_key })
+        };
+        Ok(keys.iter().map(&mut one).collect())
+    }
+
+    fn current_version(&self, _cmk: &str) -> Result<u32, KeyError> {
+        Ok(self.version.load(Ordering::SeqCst))
     }
 
     fn epoch(&self) -> u64 {

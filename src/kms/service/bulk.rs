@@ -196,7 +196,10 @@ impl Service {
         to: Option<&str>,
     ) -> Result<Rewrapped, KmsError> {
         let mut call = Call::new(self, caller, "ReEncrypt", true);
-        let done = self.rewrap_one(&mut call, wrapped, to);
+        call.parameter("destinationKeyId", to.unwrap_or(&self.in_full(&wrapped.key_id.to_string())));
+        call.encryption("sourceEncryptionContext", &wrapped.context);
+        call.encryption("destinationEncryptionContext", &wrapped.context);
+        let done = self.rewrap_one(&mut call, wrapped, to).map(|(rewrapped, _)| rewrapped);
         self.recorded(vec![call.into_record(done.as_ref().err())])?;
         done
     }
@@ -303,17 +306,16 @@ impl Service {
         ok.into_target().admits(Gate::Use)
     }
 
-    fn rewrap_one(
+    /// The one way to seal a data key again. Gives the data key besides, for what is derived from
+    /// it; nobody outside of the service sees that.
+    pub(super) fn rewrap_one(
         &self,
         call: &mut Call<'_>,
         wrapped: &Wrapped,
         to: Option<&str>,
-    ) -> Result<Rewrapped, KmsError> {
+    ) -> Result<(Rewrapped, Secret<Vec<u8>>), KmsError> {
         let source = self.in_full(&wrapped.key_id.to_string());
         let destination = to.unwrap_or(&source);
-        call.parameter("destinationKeyId", destination);
-        call.encryption("sourceEncryptionContext", &wrapped.context);
-        call.encryption("destinationEncryptionContext", &wrapped.context);
         let to =
             self.named(&call.caller.principal, &self.in_full(destination), Naming::KeyOrAlias)?;
         call.resource(&to.key.arn);
@@ -333,7 +335,8 @@ impl Service {
         )?;
         let (plaintext, _) = self.open(from_ok, &found, &wrapped.context)?;
         let (blob, version) = self.seal(to_ok, &wrapped.context, plaintext.expose(), false)?;
-        Ok(Rewrapped { key_id: to.key.id(), version: version.version.0, blob })
+        let rewrapped = Rewrapped { key_id: to.key.id(), version: version.version.0, blob };
+        Ok((rewrapped, plaintext))
     }
 
     /// Runs `work` on each item, records all outcomes with one flush, and gives them out.
@@ -357,7 +360,7 @@ impl Service {
         outcomes
     }
 
-    fn recorded(&self, records: Vec<Record>) -> Result<(), KmsError> {
+    pub(super) fn recorded(&self, records: Vec<Record>) -> Result<(), KmsError> {
         self.trail.record(&records).map_err(|_| unrecorded())
     }
 }

@@ -27,6 +27,7 @@ mod pages;
 mod pairs;
 mod policies;
 mod regions;
+mod reseal;
 mod rotation;
 mod rsa;
 mod tags;
@@ -59,6 +60,7 @@ use rotation::LastUse;
 
 pub use bulk::{FreshDataKey, FreshFor, Rewrapped, Wrapped};
 pub use defaults::{MANAGED_ALIAS, default_key_policy, managed_key_policy};
+pub use reseal::{HeaderOf, Resealed};
 pub use users::AccessKey;
 
 /// Name of the stored value that remembers how far the audit trail has come.

@@ -25,5 +25,5 @@ mod write;
 
 pub(super) use below::CAPABILITY;
 pub(super) use holes::{Allocate, Whence};
-pub(super) use settle::{Settle, slot_offset};
+pub(super) use settle::Settle;
 pub(super) use state::{FileEnv, FileError, FileState, Found, Identity};

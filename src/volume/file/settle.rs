@@ -4,6 +4,7 @@ use std::io::IoSlice;
 
 use crate::format::{
     BLOCK, DIR_HEADER_LEN, Header, Kind, PageNo, PlainLen, SLOT, SLOT_BODY, WrappedKey, cipher_len,
+    slot_offset,
 };
 use crate::sync::Arc;
 
@@ -20,11 +21,6 @@ pub(in crate::volume) enum Settle {
     Size,
     /// The tree too, and the header says clean.
     Clean,
-}
-
-/// Byte offset of the slot that holds generation `generation`: odd ones lie in slot A.
-pub(in crate::volume) fn slot_offset(generation: u64) -> u64 {
-    if generation % 2 == 1 { 0 } else { SLOT as u64 }
 }
 
 impl FileState {
