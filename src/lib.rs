@@ -10,6 +10,7 @@
 //! | [`mod@format`] | the on-disk format, without I/O; `FORMAT.md` is its text |
 //! | [`lower`] | the backing tree, by descriptors |
 //! | [`volume`] | the filesystem, without kernel and without key service |
+//! | [`rewrap`] | headers to the newest version of their CMK |
 //! | [`fsck`] | checking a volume that is not mounted |
 //! | [`transport`] | FUSE: decode, call the volume, reply |
 //! | [`kms`] | the key service, without HTTP, SQL or files |
@@ -31,6 +32,7 @@ pub mod fsck;
 pub mod kms;
 pub mod lower;
 pub mod manual;
+pub mod rewrap;
 pub mod secret;
 pub mod server;
 pub mod store;

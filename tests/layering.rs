@@ -37,7 +37,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "server::dispatch",
         ],
     ),
-    ("rewrap", &["format", "lower", "volume::keys"]),
+    ("rewrap", &["format", "lower", "volume::keys", "volume::reseal"]),
     ("fsck", &["format", "lower", "volume::keys"]),
     ("manual", &[]),
 ];

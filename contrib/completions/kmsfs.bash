@@ -46,6 +46,9 @@ _kmsfs() {
             kmsfs,policy)
                 cmd="kmsfs__subcmd__policy"
                 ;;
+            kmsfs,rewrap)
+                cmd="kmsfs__subcmd__rewrap"
+                ;;
             kmsfs,slot)
                 cmd="kmsfs__subcmd__slot"
                 ;;
@@ -115,6 +118,18 @@ _kmsfs() {
             kmsfs__subcmd__policy,test)
                 cmd="kmsfs__subcmd__policy__subcmd__test"
                 ;;
+            kmsfs__subcmd__rewrap,limit)
+                cmd="kmsfs__subcmd__rewrap__subcmd__limit"
+                ;;
+            kmsfs__subcmd__rewrap,pause)
+                cmd="kmsfs__subcmd__rewrap__subcmd__pause"
+                ;;
+            kmsfs__subcmd__rewrap,resume)
+                cmd="kmsfs__subcmd__rewrap__subcmd__resume"
+                ;;
+            kmsfs__subcmd__rewrap,status)
+                cmd="kmsfs__subcmd__rewrap__subcmd__status"
+                ;;
             kmsfs__subcmd__slot,add)
                 cmd="kmsfs__subcmd__slot__subcmd__add"
                 ;;
@@ -137,7 +152,7 @@ _kmsfs() {
 
     case "${cmd}" in
         kmsfs)
-            opts="-h -V --json --help --version init mount umount info fsck doctor key policy iam slot audit generate"
+            opts="-h -V --json --help --version init mount umount info fsck rewrap doctor key policy iam slot audit generate"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1294,6 +1309,110 @@ _kmsfs() {
             ;;
         kmsfs__subcmd__policy__subcmd__test)
             opts="-h -V --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kmsfs__subcmd__rewrap)
+            opts="-h -V --limit --kms --keystore --key-file --passphrase-fd --json --help --version status pause resume limit"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kms)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keystore)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --key-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --passphrase-fd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kmsfs__subcmd__rewrap__subcmd__limit)
+            opts="-h -V --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kmsfs__subcmd__rewrap__subcmd__pause)
+            opts="-h -V --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kmsfs__subcmd__rewrap__subcmd__resume)
+            opts="-h -V --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kmsfs__subcmd__rewrap__subcmd__status)
+            opts="-h -V --wait --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -43,6 +43,11 @@ pub enum Command {
     /// for a volume without damage, 5 for a damaged one, and 8 if keys could not be used and
     /// nothing else was found.
     Fsck(FsckArgs),
+    /// Carry a rotation through: every header to the newest version of its key.
+    ///
+    /// A mount does this by itself. Of a volume that is not mounted, give the lower directory.
+    /// Files' data stays as it is; content and times of files do not change.
+    Rewrap(RewrapArgs),
     /// Tell whether this machine can mount, and what a lower filesystem can do for a volume.
     Doctor(DoctorArgs),
     /// Customer master keys.
@@ -147,6 +152,64 @@ pub struct FsckArgs {
     /// How to reach the key service.
     #[command(flatten)]
     pub service: ServiceArgs,
+}
+
+/// `kmsfs rewrap`
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+pub struct RewrapArgs {
+    /// What to do with a mount's own re-wrapping.
+    #[command(subcommand)]
+    pub action: Option<RewrapAction>,
+    /// The lower directory of a volume that is not mounted.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub lower: Option<PathBuf>,
+    /// Headers per second, at most; 5000 or 5000/s.
+    #[arg(long, value_name = "N", value_parser = rate)]
+    pub limit: Option<u32>,
+    /// How to reach the key service.
+    #[command(flatten)]
+    pub service: ServiceArgs,
+}
+
+/// `kmsfs rewrap ...`
+#[derive(Debug, Subcommand)]
+pub enum RewrapAction {
+    /// Tell how far it has come, and what could not be re-wrapped.
+    Status {
+        /// A directory of the mount.
+        #[arg(value_hint = ValueHint::DirPath)]
+        mount: PathBuf,
+        /// Stay until all headers are under the newest versions, with a progress bar.
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Stop until it is resumed, over unmounts too.
+    Pause {
+        /// A directory of the mount.
+        #[arg(value_hint = ValueHint::DirPath)]
+        mount: PathBuf,
+    },
+    /// Go on.
+    Resume {
+        /// A directory of the mount.
+        #[arg(value_hint = ValueHint::DirPath)]
+        mount: PathBuf,
+    },
+    /// Re-wrap that many headers per second at most; 0 for no limit.
+    Limit {
+        /// 5000 or 5000/s.
+        #[arg(value_name = "N", value_parser = rate)]
+        rate: u32,
+        /// A directory of the mount.
+        #[arg(value_hint = ValueHint::DirPath)]
+        mount: PathBuf,
+    },
+}
+
+/// A number per second, with or without saying so.
+fn rate(text: &str) -> Result<u32, String> {
+    text.strip_suffix("/s").unwrap_or(text).parse().map_err(|_| "a number per second".to_owned())
 }
 
 /// `kmsfs doctor`

@@ -31,6 +31,8 @@ mod passphrase;
 mod policy;
 mod policy_ask;
 mod process;
+mod rewrap;
+mod rewrap_live;
 mod service;
 mod slot;
 mod store;
@@ -84,6 +86,7 @@ fn dispatch(command: Command, out: Out) -> Result<(), CliError> {
         Command::Umount(args) => umount::run(&args),
         Command::Info(args) => info::run(&args, out),
         Command::Fsck(args) => fsck::run(args, out),
+        Command::Rewrap(args) => rewrap::run(args, out),
         Command::Doctor(args) => match args.lower {
             Some(lower) => fitness::run(&lower, out),
             None => doctor::run(out),

@@ -19,6 +19,7 @@ use super::exit::Exit;
 use super::mount_helper::HelperCall;
 use super::out::Out;
 use super::passphrase::Typed;
+use super::rewrap_live::Live;
 use super::service::{KeyService, Use};
 use super::sys::{self, StopSignals};
 use super::volume::{Lower, look, refused};
@@ -112,7 +113,7 @@ fn serve(
 ) -> Result<(), CliError> {
     log::start();
     let started = start(plan, state, typed, &mut reporter);
-    let (volume, session, service) = match started {
+    let (volume, session, service, live) = match started {
         Ok(parts) => parts,
         Err(e) => {
             reporter.failed(&e);
@@ -126,6 +127,9 @@ fn serve(
         tracing::error!(error = %e, "the session ended badly");
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    if let Some(live) = live {
+        live.end();
+    }
     let closed = volume.close().map_err(|e| refused(&plan.lower, e));
     drop(volume);
     service.close();
@@ -133,7 +137,7 @@ fn serve(
     closed
 }
 
-type Started = (Arc<Volume>, transport::Session, KeyService);
+type Started = (Arc<Volume>, transport::Session, KeyService, Option<Live>);
 
 fn start(
     plan: &MountPlan,
@@ -159,8 +163,13 @@ fn start(
     let volume =
         Volume::mount(lower, Arc::clone(&keys), options).map_err(|e| refused(&plan.lower, e))?;
     let volume = Arc::new(volume);
-    let session = transport::serve(Arc::clone(&volume), keys, &plan.mountpoint, &options_of(plan))
-        .map_err(|e| not_mounted(plan, e));
+    let session = transport::serve(
+        Arc::clone(&volume),
+        Arc::clone(&keys),
+        &plan.mountpoint,
+        &options_of(plan),
+    )
+    .map_err(|e| not_mounted(plan, e));
     let session = match session {
         Ok(session) => session,
         Err(e) => {
@@ -170,7 +179,11 @@ fn start(
     };
     answer(plan)?;
     stop_on_signal(plan, signals).map_err(failed)?;
-    Ok((volume, session, service))
+    let live = match plan.options.flags.read_only {
+        true => None,
+        false => Some(Live::start(Arc::clone(&volume), keys).map_err(failed)?),
+    };
+    Ok((volume, session, service, live))
 }
 
 fn create(

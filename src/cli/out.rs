@@ -28,6 +28,11 @@ impl Out {
         Out { json }
     }
 
+    /// Whether results are JSON.
+    pub fn is_json(self) -> bool {
+        self.json
+    }
+
     /// A command's result.
     pub fn result<R: Serialize + Display>(self, result: &R) {
         let text = if self.json {

@@ -19,6 +19,15 @@ pub const LINK_TAG_AT: [usize; 2] = [SLOT_BODY, SLOT + SLOT_BODY];
 /// Bytes of a directory header: two slots and nothing more.
 pub const DIR_HEADER_LEN: usize = 2 * SLOT;
 
+/// Nanoseconds of a lower modification time that stands for the one in the header. F-43. A
+/// multiple of 100, which is as fine as some lower filesystems keep time.
+pub const MTIME_MARK: u32 = 714_025_300;
+
+/// The modification time that users see, from the lower one and the header's. F-43.
+pub fn shown_mtime(lower: (i64, u32), header: Option<(i64, u32)>) -> (i64, u32) {
+    if lower.1 == MTIME_MARK { header.unwrap_or(lower) } else { lower }
+}
+
 const MAGIC: [u8; 4] = *b"kmsf";
 const TAGGED: usize = SLOT_BODY - TAG_LEN;
 const TAG_LEN: usize = 32;
@@ -455,6 +464,14 @@ mod tests {
         for h in wrong {
             assert_eq!(h.encode(&keys(&h)), Err(HeaderError::NotCanonical), "{h:?}");
         }
+    }
+
+    /// F-43: the header's time counts where the lower one is marked, and nowhere else.
+    #[test]
+    fn only_a_marked_time_stands_for_another() {
+        assert_eq!(shown_mtime((9, MTIME_MARK), Some((5, 6))), (5, 6));
+        assert_eq!(shown_mtime((9, MTIME_MARK), None), (9, MTIME_MARK));
+        assert_eq!(shown_mtime((9, MTIME_MARK + 1), Some((5, 6))), (9, MTIME_MARK + 1));
     }
 
     /// F-42: whoever holds the tag key alone makes the next slot, and nothing else of it changes.

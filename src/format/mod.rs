@@ -27,8 +27,8 @@ pub use geometry::{
     entry_page_len, entry_page_of, entry_page_offset, entry_slot, node_of, node_offset, plain_len,
 };
 pub use header::{
-    DIR_HEADER_LEN, Header, HeaderError, Kind, LINK_TAG_AT, LINK_TAG_LEN, SLOT, SLOT_BODY,
-    SlotState, UnverifiedHeader, newest, parse_slot, parse_slots,
+    DIR_HEADER_LEN, Header, HeaderError, Kind, LINK_TAG_AT, LINK_TAG_LEN, MTIME_MARK, SLOT,
+    SLOT_BODY, SlotState, UnverifiedHeader, newest, parse_slot, parse_slots, shown_mtime,
 };
 pub use id::{BadId, FileId, VolumeId};
 pub use index::{IndexKey, Root, xor_mac};

@@ -325,13 +325,13 @@ fn service_linked(query: &Query<'_>, encryption: Option<&EncryptionContext>) -> 
     }
     within(&[VOLUME, DIRECTORY])
         && matches!(
-        action,
-        "kms:GenerateDataKey"
-            | "kms:GenerateDataKeyWithoutPlaintext"
-            | "kms:Decrypt"
-            | "kms:ReEncryptFrom"
-            | "kms:ReEncryptTo"
-    )
+            action,
+            "kms:GenerateDataKey"
+                | "kms:GenerateDataKeyWithoutPlaintext"
+                | "kms:Decrypt"
+                | "kms:ReEncryptFrom"
+                | "kms:ReEncryptTo"
+        )
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 
+use crate::format::MTIME_MARK;
 use crate::lower::{FileIo, LowerStat, Pinned};
 use crate::sync::Arc;
 
@@ -116,7 +117,7 @@ impl Volume {
             // Under the lock, or the last handle could close the file before the note is in it.
             let open = inode.file.lock();
             if let Some(file) = open.state.as_ref().filter(|file| file.writable()) {
-                file.set_mtime(Some(pair(mtime)));
+                file.set_mtime(Some(unmarked(pair(mtime))));
                 drop(open);
                 return self.attr(inode).map(Some);
             }
@@ -152,6 +153,11 @@ impl Volume {
     }
 
     fn set_times(&self, inode: &Arc<Inode>, set: &SetAttr) -> Result<(), Errno> {
+        let asked = |time| match time {
+            SetTime::At(time) => SetTime::At(LowerStat::time(unmarked(pair(time)))),
+            SetTime::Now => SetTime::Now,
+        };
+        let set = &SetAttr { mtime: set.mtime.map(asked), ..*set };
         let times =
             Timestamps { last_access: timespec(set.atime), last_modification: timespec(set.mtime) };
         self.with_pinned(inode, |pin| Ok(pin.set_times(&times)?))?;
@@ -199,6 +205,11 @@ fn timespec(time: Option<SetTime>) -> Timespec {
             Timespec { tv_sec: sec, tv_nsec: i64::from(nsec) }
         }
     }
+}
+
+/// No user's time says that the one in the header counts. F-43.
+fn unmarked((sec, nsec): (i64, u32)) -> (i64, u32) {
+    (sec, if nsec == MTIME_MARK { nsec + 1 } else { nsec })
 }
 
 /// Seconds and nanoseconds since 1970; before it, seconds count down and nanoseconds up.

@@ -71,9 +71,10 @@ impl Volume {
         self.writable()?;
         let handle = self.usable(fh)?;
         let env = self.env();
-        if from == WriteFrom::PageCache && handle.file.mtime().is_none() {
+        if from == WriteFrom::PageCache && !handle.file.keeps_mtime() {
             // Ours is the only write that moves the lower time; it goes back to what it was.
-            handle.file.set_mtime(Some(handle.file.io().stat()?.mtime));
+            let lower = handle.file.io().stat()?.mtime;
+            handle.file.set_mtime(Some(handle.file.shown_mtime(lower).unwrap_or(lower)));
         }
         handle
             .file

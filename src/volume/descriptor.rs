@@ -42,12 +42,17 @@ pub(super) fn replace(
     keys: &VolumeKeys,
 ) -> Result<(), VolumeError> {
     let page = descriptor.encode(keys).map_err(VolumeError::Descriptor)?;
+    Ok(put(kmsfs, &page)?)
+}
+
+/// Replaces the descriptor's file, as [`replace`] does.
+pub(super) fn put(kmsfs: &Dir, page: &[u8; DESCRIPTOR_LEN]) -> Result<(), LowerError> {
     match kmsfs.unlink(NEXT.as_bytes()) {
         Ok(()) | Err(LowerError::NOENT) => {}
-        Err(e) => return Err(e.into()),
+        Err(e) => return Err(e),
     }
     let file = kmsfs.create_file(NEXT.as_bytes(), 0o600)?;
-    file.write_at(&[IoSlice::new(page.as_slice())], 0)?;
+    file.write_at(&[IoSlice::new(page)], 0)?;
     file.sync(true)?;
     kmsfs.rename(
         NEXT.as_bytes(),
@@ -55,8 +60,7 @@ pub(super) fn replace(
         VOLUME_FILE.as_bytes(),
         rustix::fs::RenameFlags::empty(),
     )?;
-    kmsfs.open_for_reading()?.sync()?;
-    Ok(())
+    kmsfs.open_for_reading()?.sync()
 }
 
 /// Makes an empty volume in an empty directory.

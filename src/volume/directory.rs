@@ -2,7 +2,7 @@
 
 use std::io::{IoSlice, IoSliceMut};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::crypto::Suite;
 use crate::format::{
@@ -23,7 +23,7 @@ use super::types::{Errno, FileKind, Ino, ReqCtx};
 pub(super) struct DirState {
     pub keys: DirKeys,
     /// Its key as wrapped; new children take its CMK.
-    pub wrapped: WrappedKey,
+    wrapped: ArcSwap<WrappedKey>,
     /// Its header or its own name may not be durable yet: made in this session, or in one that
     /// was stopped.
     pub unsynced: AtomicBool,
@@ -41,7 +41,7 @@ impl DirState {
     pub fn new(keys: DirKeys, wrapped: WrappedKey, unsynced: bool) -> DirState {
         DirState {
             keys,
-            wrapped,
+            wrapped: ArcSwap::from_pointee(wrapped),
             unsynced: AtomicBool::new(unsynced),
             default_acl: AtomicU8::new(ACL_UNKNOWN),
             scan: Mutex::default(),
@@ -52,6 +52,16 @@ impl DirState {
     /// The id.
     pub fn id(&self) -> FileId {
         self.keys.id()
+    }
+
+    /// Its key as wrapped now.
+    pub fn wrapped(&self) -> Arc<WrappedKey> {
+        self.wrapped.load_full()
+    }
+
+    /// Notes that its header has the key under another wrapping.
+    pub fn was_rewrapped(&self, wrapped: WrappedKey) {
+        self.wrapped.store(Arc::new(wrapped));
     }
 
     /// The lower form of a name.
@@ -233,6 +243,7 @@ impl Volume {
                 self.put_right(lower, inode, &id);
             }
         }
+        self.cmks.lock().insert(wrapped.key_id.clone());
         let unsynced = self.sessions.ended(header.session) != super::session::Ended::Well;
         Ok(DirState::new(keys, wrapped, unsynced))
     }
@@ -263,7 +274,8 @@ impl Volume {
         name: &[u8],
         caller: Caller,
     ) -> Result<DirState, Errno> {
-        let cmk = &parent.wrapped.key_id;
+        let _making = self.grace.enter();
+        let cmk = &parent.wrapped().key_id;
         let fresh = self.keys.generate(caller, cmk, self.id, FreshFor::Directory)?;
         let keys = DirKeys::new(&fresh.key, &fresh.id);
         let tag = link_tag(&parent.keys, name, &fresh.id);
@@ -277,13 +289,14 @@ impl Volume {
             session,
             tag,
         )?;
+        self.cmks.lock().insert(fresh.wrapped.key_id.clone());
         Ok(DirState::new(keys, fresh.wrapped, true))
     }
 
     /// Asks whether `caller` may use a directory's key: see its names, and give names in it.
     pub(super) fn judge_dir(&self, state: &DirState, caller: Caller) -> Result<(), Errno> {
         let context = self.dir_context(state);
-        self.keys.authorize(caller, &state.wrapped, &context).map_err(Errno::from)
+        self.keys.authorize(caller, &state.wrapped(), &context).map_err(Errno::from)
     }
 
     fn dir_context(&self, state: &DirState) -> KeyContext {
@@ -305,6 +318,7 @@ impl Volume {
         inode: &Arc<Inode>,
         cmk: &[u8],
     ) -> Result<(), Errno> {
+        let _making = self.grace.enter();
         let cmk = std::str::from_utf8(cmk).map_err(|_| Errno::EINVAL)?;
         if cx.uid != 0 && self.attr(inode)?.uid != cx.uid {
             return Err(Errno::EPERM);
@@ -313,7 +327,7 @@ impl Volume {
         let context = self.dir_context(&state);
         let wrapped = self.keys.rewrap(
             self.caller(cx).to(Operation::Write),
-            &state.wrapped,
+            &state.wrapped(),
             &context,
             cmk,
         )?;

@@ -55,11 +55,12 @@ impl Handle {
 pub(super) struct Handles {
     table: DashMap<u64, Handle>,
     next: AtomicU64,
+    uses: AtomicU64,
 }
 
 impl Handles {
     pub fn new() -> Handles {
-        Handles { table: DashMap::new(), next: AtomicU64::new(1) }
+        Handles { table: DashMap::new(), next: AtomicU64::new(1), uses: AtomicU64::new(0) }
     }
 
     pub fn add(&self, handle: Handle) -> Fh {
@@ -68,7 +69,13 @@ impl Handles {
         Fh(fh)
     }
 
+    /// How often a file's handle was used so far.
+    pub fn uses(&self) -> u64 {
+        self.uses.load(Ordering::Relaxed)
+    }
+
     pub fn file(&self, fh: Fh) -> Result<Arc<FileHandle>, Errno> {
+        self.uses.fetch_add(1, Ordering::Relaxed);
         match self.table.get(&fh.0).as_deref() {
             Some(Handle::File(handle)) => Ok(Arc::clone(handle)),
             _ => Err(Errno::EBADF),

@@ -11,6 +11,7 @@
 //! | `link_tag` | which name an object answers to |
 //! | `open`, `data` | from a lower file to a verified one, and its use |
 //! | `file` | entries, blocks, tree and header of one open file |
+//! | `reseal`, `walked` | headers under another version of their CMK, while everything goes on |
 //! | `attr`, `xattr` | attributes |
 //! | `descriptor`, `session` | the volume as a whole, and the sudden stops it has seen |
 //! | `errno` | which error becomes which number |
@@ -34,17 +35,20 @@ mod open;
 mod options;
 mod readdir;
 mod rename;
+pub mod reseal;
 mod revoke;
 mod session;
 mod symlink;
 mod tmpfile;
 mod tree;
 mod types;
+mod walked;
 mod xattr;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use crate::crypto::Suite;
 use crate::format::{DIR_HEADER, Descriptor, VOLUME_DIR, VolumeId, VolumeKeys};
@@ -60,6 +64,16 @@ use keys::{Caller, DataKeys, KeyError, Operation};
 pub use options::{CrashSafety, CreateOptions, MountOptions, VolumeError};
 use session::Sessions;
 pub use types::*;
+
+/// Whoever works on a volume in the background, and can be spoken to through it: the attribute
+/// `kmsfs.rewrap` of any file or directory.
+pub trait Control: Send + Sync {
+    /// What reading the attribute gives.
+    fn status(&self) -> String;
+
+    /// What writing it does; for root, and the user who runs the mount.
+    fn command(&self, text: &str) -> Result<(), Errno>;
+}
 
 /// A mounted volume.
 pub struct Volume {
@@ -77,6 +91,13 @@ pub struct Volume {
     holding: Mutex<Vec<Weak<file::FileState>>>,
     open_dirs: Mutex<VecDeque<Weak<DirState>>>,
     max_open_dirs: usize,
+    /// Who is about to write a wrapped key that he was given before.
+    grace: walked::Grace,
+    /// What moves while the tree is walked.
+    walked: walked::Walked,
+    /// The CMKs that directories were seen under.
+    cmks: Mutex<BTreeSet<String>>,
+    control: OnceLock<Arc<dyn Control>>,
     read_only: bool,
     crash: CrashSafety,
     euid: u32,
@@ -166,6 +187,10 @@ impl Volume {
             holding: Mutex::default(),
             open_dirs: Mutex::default(),
             max_open_dirs: max_open_dirs(),
+            grace: walked::Grace::default(),
+            walked: walked::Walked::default(),
+            cmks: Mutex::default(),
+            control: OnceLock::new(),
             read_only: options.read_only,
             crash,
             euid: rustix::process::geteuid().as_raw(),
@@ -215,6 +240,16 @@ impl Volume {
     /// The id of the volume.
     pub fn id(&self) -> VolumeId {
         self.id
+    }
+
+    /// Lets `control` be spoken to; the first one stays.
+    pub fn set_control(&self, control: Arc<dyn Control>) {
+        let _ = self.control.set(control); // there is one already: it stays
+    }
+
+    /// The CMKs that directories were seen under so far.
+    pub fn cmks(&self) -> BTreeSet<String> {
+        self.cmks.lock().clone()
     }
 
     /// The keys that it was opened with.

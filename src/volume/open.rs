@@ -183,13 +183,14 @@ impl Volume {
             suite: header.suite,
             wrapped: ArcSwap::from_pointee(header.wrapped.clone()),
         };
-        FileState::found(io, st.size, writable, identity, keys, &header, found, &first).map_err(
-            |e| match e {
+        let file = FileState::found(io, st.size, writable, identity, keys, &header, found, &first)
+            .map_err(|e| match e {
                 FileError::Tampered(what) => fail(what),
                 FileError::Lower(e) => e.into(),
                 _ => Errno::EIO,
-            },
-        )
+            })?;
+        file.note_mark(st.mtime, header.mtime);
+        Ok(file)
     }
 
     /// Asks for a header's data key and verifies the header with it. EIO: one of the two is not
@@ -218,6 +219,7 @@ impl Volume {
         writable: bool,
         caller: Caller,
     ) -> Result<FileState, Errno> {
+        let _making = self.grace.enter();
         let alias = inode.alias().ok_or(Errno::ESTALE)?;
         let parent = self.inodes.get(alias.parent).ok_or(Errno::ESTALE)?;
         let parent = self.dir(&parent)?;
@@ -235,7 +237,7 @@ impl Volume {
         name: &[u8],
         caller: Caller,
     ) -> Result<FileState, Errno> {
-        let cmk = &parent.wrapped.key_id;
+        let cmk = &parent.wrapped().key_id;
         let fresh = self.keys.generate(caller, cmk, self.id, FreshFor::File)?;
         Ok(self.fresh_file(io, parent, name, fresh))
     }

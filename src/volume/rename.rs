@@ -31,6 +31,7 @@ impl Volume {
     ) -> Result<(), Errno> {
         self.writable()?;
         let flags = RenameFlags::from_bits(flags).ok_or(Errno::EINVAL)?;
+        let _moving = self.grace.enter();
         let (from_state, from_fd) = self.dir_and_fd(parent)?;
         let (to_state, to_fd) = self.dir_and_fd(new_parent)?;
         self.judge_dir(&from_state, self.caller(cx).to(Operation::Write))?;
@@ -44,11 +45,11 @@ impl Volume {
         }
         let exchange = flags.contains(RenameFlags::EXCHANGE);
         let (moved, moved_excused) = self.known(&from_fd, &old)?;
-        if from_state.wrapped.key_id != to_state.wrapped.key_id {
+        if from_state.wrapped().key_id != to_state.wrapped().key_id {
             if exchange {
                 return Err(Errno::EXDEV);
             }
-            self.take_along(cx, &moved, &to_state.wrapped.key_id)?;
+            self.take_along(cx, &moved, &to_state.wrapped().key_id)?;
         }
         self.write_sidecar(&to_fd, &to)?;
         // Whoever is replaced may still be in use.
@@ -86,6 +87,10 @@ impl Volume {
         }
         if let Some(gone) = replaced {
             self.after_replacement(&gone, new_parent, &new.lower);
+        }
+        self.walked.moved(&to_fd, &new.lower);
+        if exchange {
+            self.walked.moved(&from_fd, &old.lower);
         }
         let undoable = target.is_none() || exchange;
         if let Err(e) = self.moved(&moved, &old, &new, exchange, moved_excused) {
@@ -186,12 +191,13 @@ impl Volume {
         if inode.kind == FileKind::Directory {
             return Err(Errno::EPERM);
         }
+        let _moving = self.grace.enter();
         let (state, fd) = self.dir_and_fd(new_parent)?;
         self.judge_dir(&state, self.caller(cx).to(Operation::Create))?;
         let lower = state.lower_name(new_name)?;
         let Some(old) = inode.alias() else {
             // A nameless file moves in, rather, and is not re-wrapped on the way.
-            if self.seals(&inode)?.wrapped.key_id != state.wrapped.key_id {
+            if self.seals(&inode)?.wrapped.key_id != state.wrapped().key_id {
                 return Err(Errno::EXDEV);
             }
             return self.link_nameless(&inode, (new_parent, &state, &fd), &lower);
@@ -199,7 +205,7 @@ impl Volume {
         let (from_state, from_fd) = self.dir_and_fd(old.parent)?;
         self.judge_dir(&from_state, self.caller(cx))?;
         // One file cannot be under the keys of two directories.
-        if from_state.wrapped.key_id != state.wrapped.key_id {
+        if from_state.wrapped().key_id != state.wrapped().key_id {
             return Err(Errno::EXDEV);
         }
         let new = Alias { parent: new_parent, lower: lower.name().as_bytes().into() };
@@ -234,6 +240,7 @@ impl Volume {
             }
             return Err(e.into());
         }
+        self.walked.moved(&fd, &new.lower);
         self.entry_of(new_parent, &fd, &new.lower)
     }
 }

@@ -32,7 +32,8 @@ impl Volume {
         self.writable()?;
         let (state, fd) = self.dir_and_fd(parent)?;
         let caller = self.caller(cx).to(Operation::Create);
-        let fresh = self.keys.generate(caller, &state.wrapped.key_id, self.id, FreshFor::File)?;
+        let _making = self.grace.enter();
+        let fresh = self.keys.generate(caller, &state.wrapped().key_id, self.id, FreshFor::File)?;
         let perm = self.perm_for(cx, &state, &fd, mode);
         let lower = fd.create_nameless(perm)?;
         let pin = lower.fd().try_clone_to_owned().map_err(|_| Errno(libc::EMFILE))?;
@@ -83,7 +84,7 @@ impl Volume {
     pub(super) fn link_nameless(
         &self,
         inode: &Arc<Inode>,
-        (parent, state, fd): (Ino, &DirState, &Dir),
+        (parent, state, fd): (Ino, &DirState, &Arc<Dir>),
         lower: &CipherName,
     ) -> Result<Entry, Errno> {
         let pin = inode.pin.lock().clone().ok_or(Errno::ENOENT)?;
@@ -104,6 +105,7 @@ impl Volume {
         if !fresh && inode.kind == FileKind::Regular {
             self.tag_first_name(inode, &new)?;
         }
+        self.walked.moved(fd, &new.lower);
         let entry = self.entry_of(parent, fd, &new.lower)?;
         *inode.pin.lock() = None;
         Ok(entry)

@@ -1,10 +1,12 @@
 //! Names: looking them up, making them, removing them.
 
-use std::io::IoSlice;
+use std::io::{IoSlice, IoSliceMut};
 
 use rustix::fs::FileType;
 
-use crate::format::{CipherLen, CipherName, PlainLen, plain_len, sidecar_of};
+use crate::format::{
+    CipherLen, CipherName, DIR_HEADER_LEN, MTIME_MARK, PlainLen, Slots, plain_len, sidecar_of,
+};
 use crate::lower::{Dir, FileIo, LowerError, LowerStat, Pinned};
 use crate::sync::Arc;
 use crate::sync::atomic::AtomicU64;
@@ -51,10 +53,18 @@ impl Volume {
         if inode.kind == FileKind::Regular {
             if let Some(file) = &inode.file.lock().state {
                 attr.size = file.size();
-                if let Some(mtime) = file.mtime() {
+                if let Some(mtime) = file.shown_mtime(st.mtime) {
                     attr.mtime = LowerStat::time(mtime);
                 }
-            } else if self.sessions.any_stopped()
+                return attr;
+            }
+            if st.mtime.1 == MTIME_MARK
+                && let Some((fd, lower)) = at
+                && let Some(mtime) = mtime_in_header(fd, lower)
+            {
+                attr.mtime = LowerStat::time(mtime);
+            }
+            if self.sessions.any_stopped()
                 && self.sessions.excuses(st.ctime.0)
                 && let Some((fd, alias)) = at.zip(inode.alias()).map(|((fd, _), a)| (fd, a))
                 && let Some(size) = self.after_stop(fd, &alias)
@@ -109,8 +119,9 @@ impl Volume {
         let (state, fd) = self.dir_and_fd(parent)?;
         let lower = state.lower_name(name)?;
         let caller = self.caller(cx).to(Operation::Create);
+        let _making = self.grace.enter();
         // The key first: who may not have one must leave nothing behind.
-        let fresh = self.keys.generate(caller, &state.wrapped.key_id, self.id, FreshFor::File)?;
+        let fresh = self.keys.generate(caller, &state.wrapped().key_id, self.id, FreshFor::File)?;
         self.write_sidecar(&fd, &lower)?;
         let lname = lower.name().as_bytes();
         let perm = self.perm_for(cx, &state, &fd, mode);
@@ -188,6 +199,7 @@ impl Volume {
     /// A directory whose header is not there yet starts again, empty, at its next use.
     pub fn mkdir(&self, cx: &ReqCtx, parent: Ino, name: &[u8], mode: u32) -> Result<Entry, Errno> {
         self.writable()?;
+        let _making = self.grace.enter();
         let (state, fd) = self.dir_and_fd(parent)?;
         let lower = state.lower_name(name)?;
         self.write_sidecar(&fd, &lower)?;
@@ -441,6 +453,17 @@ impl Volume {
             Pinned::new(std::os::fd::AsFd::as_fd(&pin)).chmod(perm)?;
         }
         Ok(())
+    }
+}
+
+/// The modification time that a re-wrapped file's header keeps.
+fn mtime_in_header(fd: &Dir, lower: &[u8]) -> Option<(i64, u32)> {
+    let (file, _) = fd.open_file(lower, false).ok()?;
+    let mut head = [0u8; DIR_HEADER_LEN];
+    file.read_at(&mut [IoSliceMut::new(&mut head)], 0).ok()?;
+    match Slots::of(&head) {
+        Slots::Newest { header, .. } => header.mtime(),
+        Slots::Empty | Slots::Damaged => None,
     }
 }
 

@@ -26,6 +26,9 @@ const VIRTUAL: [&str; 6] = [
     "kmsfs.lower-name",
 ];
 
+/// The attribute through which the background work of a mount is spoken to.
+const CONTROL: &[u8] = b"kmsfs.rewrap";
+
 /// What the virtual attributes tell of a file or directory.
 pub(super) struct Seals {
     id: FileId,
@@ -36,6 +39,10 @@ impl Volume {
     /// getxattr(2).
     pub fn getxattr(&self, cx: &ReqCtx, ino: Ino, name: &[u8]) -> Result<Vec<u8>, Errno> {
         let inode = self.inodes.get(ino).ok_or(Errno::ESTALE)?;
+        if name == CONTROL {
+            let control = self.control.get().ok_or(Errno::ENODATA)?;
+            return Ok(control.status().into_bytes());
+        }
         if name.starts_with(b"kmsfs.") {
             return self.virtual_xattr(&inode, name);
         }
@@ -67,6 +74,13 @@ impl Volume {
         let flags = flags.ok_or(Errno::EINVAL)?;
         if name == b"kmsfs.key-id" && inode.kind == FileKind::Directory {
             return self.set_default_key(cx, &inode, value);
+        }
+        if name == CONTROL {
+            if cx.uid != 0 && cx.uid != self.euid {
+                return Err(Errno::EPERM);
+            }
+            let control = self.control.get().ok_or(Errno::EOPNOTSUPP)?;
+            return control.command(std::str::from_utf8(value).map_err(|_| Errno::EINVAL)?);
         }
         if name.starts_with(b"kmsfs.") {
             return Err(Errno::EPERM);
@@ -202,7 +216,7 @@ impl Volume {
         match inode.kind {
             FileKind::Directory => {
                 let state = self.dir(inode)?;
-                Ok(Seals { id: state.id(), wrapped: state.wrapped.clone() })
+                Ok(Seals { id: state.id(), wrapped: WrappedKey::clone(&state.wrapped()) })
             }
             FileKind::Regular => {
                 let open = inode.file.lock().state.clone();

@@ -6,5 +6,6 @@ mod fsck;
 mod model;
 mod nameless;
 mod names;
+mod rewrap;
 mod support;
 mod tamper;

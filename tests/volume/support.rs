@@ -98,7 +98,11 @@ impl DataKeys for TableKeys {
         let mut table = self.table.lock().unwrap();
         let blob = format!("blob-{}", table.len()).into_bytes();
         table.insert(blob.clone(), (key.duplicate(), KeyContext { volume, purpose }));
-        let wrapped = WrappedKey { key_id: cmk.to_owned(), version: self.version.load(Ordering::SeqCst), blob };
+        let wrapped = WrappedKey {
+            key_id: cmk.to_owned(),
+            version: self.version.load(Ordering::SeqCst),
+            blob,
+        };
         Ok(FreshKey { id, key, wrapped })
     }
 

@@ -196,7 +196,10 @@ impl Service {
         to: Option<&str>,
     ) -> Result<Rewrapped, KmsError> {
         let mut call = Call::new(self, caller, "ReEncrypt", true);
-        call.parameter("destinationKeyId", to.unwrap_or(&self.in_full(&wrapped.key_id.to_string())));
+        call.parameter(
+            "destinationKeyId",
+            to.unwrap_or(&self.in_full(&wrapped.key_id.to_string())),
+        );
         call.encryption("sourceEncryptionContext", &wrapped.context);
         call.encryption("destinationEncryptionContext", &wrapped.context);
         let done = self.rewrap_one(&mut call, wrapped, to).map(|(rewrapped, _)| rewrapped);

@@ -17,6 +17,7 @@ mod holes;
 mod pages;
 mod read;
 mod recover;
+mod reseal;
 mod settle;
 mod state;
 mod tree;

@@ -85,7 +85,13 @@ impl FileState {
     /// back what the user may see.
     fn restore_attributes(&self, meta: &Meta) -> Result<(), FileError> {
         self.io.restore_caps()?;
-        if let Some((sec, nsec)) = meta.mtime
+        // A header that was re-wrapped goes on looking new to backups.
+        let wanted = match (meta.mtime, meta.mark) {
+            (Some(time), Some(mark)) if time == mark.plain => Some(mark.lower),
+            (None, Some(mark)) => Some(mark.lower),
+            (time, _) => time,
+        };
+        if let Some((sec, nsec)) = wanted
             && self.writable
         {
             self.io.set_mtime(sec, nsec)?;
@@ -166,7 +172,7 @@ impl FileState {
             root: if clean { root } else { [0; 16] },
             writes: meta.writes,
             wrapped: WrappedKey::clone(&self.identity.wrapped.load()),
-            mtime: meta.header_mtime,
+            mtime: meta.mark.map(|mark| mark.plain),
         }
     }
 

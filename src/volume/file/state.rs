@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use arc_swap::ArcSwap;
 
 use crate::crypto::Suite;
-use crate::format::{FileId, FileKeys, Header, WrappedKey};
+use crate::format::{FileId, FileKeys, Header, MTIME_MARK, WrappedKey};
 use crate::lower::{FileIo, LowerError};
 use crate::sync::{Mutex, RwLock};
 
@@ -74,6 +74,15 @@ pub(in crate::volume) enum Found {
     Relaxed,
 }
 
+/// A modification time that is in the header, as long as the lower one says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// What users see.
+    pub plain: (i64, u32),
+    /// What lies below.
+    pub lower: (i64, u32),
+}
+
 pub(super) struct Meta {
     /// Plaintext bytes.
     pub size: u64,
@@ -96,8 +105,8 @@ pub(super) struct Meta {
     pub touched: bool,
     /// What the modification time must be; set again after our own writes moved it.
     pub mtime: Option<(i64, u32)>,
-    /// What the header says of it; kept as found.
-    pub header_mtime: Option<(i64, u32)>,
+    /// The header was re-wrapped since that time, and the lower time moved for it: F-43.
+    pub mark: Option<Mark>,
     /// Blocks whose data was overwritten and not synced since: their entry's two seals are both
     /// spoken for, so a third needs a sync first.
     pub in_flight: HashSet<u64>,
@@ -150,7 +159,7 @@ impl FileState {
             len_stale: true,
             touched: false,
             mtime: None,
-            header_mtime: None,
+            mark: None,
             in_flight: HashSet::new(),
             held: Held::default(),
             cut_unsynced: false,
@@ -197,7 +206,7 @@ impl FileState {
             len_stale: found == Found::Relaxed,
             touched: false,
             mtime: None,
-            header_mtime: header.mtime,
+            mark: None,
             in_flight: HashSet::new(),
             held: Held::default(),
             cut_unsynced: false,
@@ -244,14 +253,32 @@ impl FileState {
         self.writable
     }
 
-    /// The modification time to show while it is ours to keep; `None`: what is below is right.
-    pub fn mtime(&self) -> Option<(i64, u32)> {
-        self.meta.read().mtime
+    /// The modification time to show, if it is another than the lower one.
+    pub fn shown_mtime(&self, lower: (i64, u32)) -> Option<(i64, u32)> {
+        let meta = self.meta.read();
+        let marked = || meta.mark.filter(|mark| mark.lower == lower).map(|mark| mark.plain);
+        meta.mtime.or_else(marked)
+    }
+
+    /// Whether the modification time is ours to keep.
+    pub fn keeps_mtime(&self) -> bool {
+        self.meta.read().mtime.is_some()
     }
 
     /// Sets the modification time, now and again after later writes of ours.
     pub fn set_mtime(&self, time: Option<(i64, u32)>) {
-        self.meta.write().mtime = time;
+        let mut meta = self.meta.write();
+        meta.mtime = time;
+        if meta.mark.is_some_and(|mark| time != Some(mark.plain)) {
+            meta.mark = None;
+        }
+    }
+
+    /// Notes the time in the header, if the lower one stands for it.
+    pub fn note_mark(&self, lower: (i64, u32), header: Option<(i64, u32)>) {
+        if let Some(plain) = header.filter(|_| lower.1 == MTIME_MARK) {
+            self.meta.write().mark = Some(Mark { plain, lower });
+        }
     }
 
     /// The header's link tags, for one that is still to be written. `false`: it is below.

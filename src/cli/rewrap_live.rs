@@ -1,0 +1,283 @@
+//! Re-wrapping in a mount: a thread that waits for a key of the volume to have another version,
+//! and carries that through.
+//!
+//! The key service tells every connected mount at once that something has changed (its epoch
+//! moves); the thread then asks which version each of the volume's CMKs has. What it has come to
+//! is kept in `.kmsfs/rewrap`, so an unmount, a kill or a pause ends nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::rewrap::Status;
+use crate::format::{VolumeId, WrappedKey};
+use crate::lower::{Dir, LowerError, LowerFile};
+use crate::rewrap::{self, Ended, Pace, Progress, Round, Site, State};
+use crate::volume::keys::{Caller, DataKeys, KeyError, Resealed, Sealed};
+use crate::volume::reseal::{Moved, Trouble};
+use crate::volume::{Control, Errno, Volume};
+
+/// How soon a new version is noticed.
+const TICK: Duration = Duration::from_millis(100);
+
+/// After something could not be re-wrapped, or the key service was away.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// How long a key service that does not answer is waited for, before the pause above.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Threads that re-wrap: the machine is for the users.
+const WORKERS: usize = 2;
+
+/// The thread. [`Live::end`] ends it.
+pub struct Live {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    progress: Progress,
+    pace: Pace,
+    stopping: AtomicBool,
+    paused: AtomicBool,
+    complete: AtomicBool,
+    /// Commands so far, so that the thread notices that the state is to be saved.
+    commands: AtomicU64,
+}
+
+struct Mounted<'a> {
+    volume: &'a Volume,
+    shared: &'a Shared,
+}
+
+impl Live {
+    /// Starts it for a volume that is mounted for writing.
+    pub fn start(volume: Arc<Volume>, keys: Arc<dyn DataKeys>) -> std::io::Result<Live> {
+        let state = State::load(volume.own_dir());
+        let shared = Arc::new(Shared {
+            progress: Progress::default(),
+            pace: Pace::new(state.limit),
+            stopping: AtomicBool::new(false),
+            paused: AtomicBool::new(state.paused),
+            complete: AtomicBool::new(false),
+            commands: AtomicU64::new(0),
+            state: Mutex::new(state),
+        });
+        volume.set_control(Arc::clone(&shared) as Arc<dyn Control>);
+        let runner = Arc::clone(&shared);
+        let thread = thread::Builder::new().name("kmsfs-rewrap".into()).spawn(move || {
+            be_nice();
+            runner.run(&volume, &*keys);
+        })?;
+        Ok(Live { shared, thread: Some(thread) })
+    }
+
+    /// Ends it: before the volume is closed.
+    pub fn end(mut self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            let _ = thread.join(); // a panic there has been reported; nothing to add
+        }
+    }
+}
+
+/// Users first. Linux keeps this per thread, and children inherit it.
+fn be_nice() {
+    if let Err(error) = rustix::process::setpriority_process(None, 10) {
+        tracing::debug!(%error, "re-wrapping runs at the usual priority");
+    }
+}
+
+impl Control for Shared {
+    fn status(&self) -> String {
+        let complete = self.complete.load(Ordering::Relaxed);
+        let status = Status::of(&self.state.lock(), &self.progress, &self.pace, complete);
+        serde_json::to_string(&status).unwrap_or_default()
+    }
+
+    fn command(&self, text: &str) -> Result<(), Errno> {
+        let pause = |paused| {
+            self.state.lock().paused = paused;
+            self.paused.store(paused, Ordering::SeqCst);
+        };
+        match text.split_once(' ').unwrap_or((text, "")) {
+            ("pause", "") => pause(true),
+            ("resume", "") => pause(false),
+            ("limit", rate) => {
+                let rate = rate.parse().map_err(|_| Errno::EINVAL)?;
+                self.state.lock().limit = rate;
+                self.pace.set_limit(rate);
+            }
+            _ => return Err(Errno::EINVAL),
+        }
+        self.commands.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn stops(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed) || self.paused.load(Ordering::Relaxed)
+    }
+
+    fn run(&self, volume: &Volume, keys: &dyn DataKeys) {
+        let mut seen = None;
+        let mut obeyed = 0;
+        let mut not_before: Option<Instant> = None;
+        while !self.stopping.load(Ordering::SeqCst) {
+            let commands = self.commands.load(Ordering::SeqCst);
+            if commands != obeyed {
+                obeyed = commands;
+                self.save(volume);
+            }
+            let epoch = (keys.epoch(), volume.cmks().len());
+            let early = not_before.is_some_and(|at| Instant::now() < at);
+            if !self.paused.load(Ordering::SeqCst) && !early && seen != Some(epoch) {
+                let again = match self.is_due(volume, keys) {
+                    Ok(true) => {
+                        self.complete.store(false, Ordering::Relaxed);
+                        self.round(volume, keys)
+                    }
+                    Ok(false) => {
+                        self.complete.store(true, Ordering::Relaxed);
+                        false
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "the versions of keys are asked for again");
+                        true
+                    }
+                };
+                not_before = again.then(|| Instant::now() + AGAIN);
+                if not_before.is_none() && !self.stops() {
+                    seen = Some(epoch);
+                    // Moved meanwhile: looked at again.
+                    continue;
+                }
+            }
+            thread::park_timeout(TICK);
+        }
+        self.save(volume);
+    }
+
+    /// Whether a walk has anything to find.
+    fn is_due(&self, volume: &Volume, keys: &dyn DataKeys) -> Result<bool, KeyError> {
+        let (done, unfinished) = {
+            let state = self.state.lock();
+            (state.done.clone(), state.cursor.is_some())
+        };
+        if unfinished || done.is_empty() || volume.cmks().iter().any(|k| !done.contains_key(k)) {
+            return Ok(true);
+        }
+        for (key, version) in &done {
+            match keys.current_version(key) {
+                Ok(current) if current != *version => return Ok(true),
+                Err(KeyError::Unreachable) => return Err(KeyError::Unreachable),
+                // What is gone has no newer version.
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(false)
+    }
+
+    /// One round. `true`: there is to be another one after a while.
+    fn round(&self, volume: &Volume, keys: &dyn DataKeys) -> bool {
+        let mut state = self.state.lock().clone();
+        let site = Mounted { volume, shared: self };
+        let save = |state: &State| {
+            let kept = {
+                let mut kept = self.state.lock();
+                // What the commands say is theirs to change.
+                *kept = State { paused: kept.paused, limit: kept.limit, ..state.clone() };
+                kept.clone()
+            };
+            keep(volume, &kept);
+        };
+        let round = Round {
+            site: &site,
+            keys,
+            caller: Caller::Service,
+            pace: &self.pace,
+            progress: &self.progress,
+            workers: WORKERS,
+            patience: PATIENCE,
+            save: &save,
+        };
+        match rewrap::run(&round, &mut state) {
+            Ok(complete) => {
+                self.complete.store(complete, Ordering::Relaxed);
+                !complete
+            }
+            Err(Ended::Stopped) => false,
+            Err(error) => {
+                tracing::warn!(%error, "re-wrapping waits");
+                true
+            }
+        }
+    }
+
+    fn save(&self, volume: &Volume) {
+        let state = self.state.lock().clone();
+        keep(volume, &state);
+    }
+}
+
+fn keep(volume: &Volume, state: &State) {
+    if let Err(error) = state.save(volume.own_dir()) {
+        tracing::warn!(%error, "cannot keep how far re-wrapping has come");
+    }
+}
+
+impl Site for Mounted<'_> {
+    fn volume(&self) -> VolumeId {
+        self.volume.id()
+    }
+
+    fn root(&self) -> Result<Dir, LowerError> {
+        self.volume.walk_root()
+    }
+
+    fn own_dir(&self) -> &Dir {
+        self.volume.own_dir()
+    }
+
+    fn begin(&self) {
+        self.volume.walk_begins();
+    }
+
+    fn moved(&self, end: bool) -> Moved {
+        self.volume.walk_moved(end)
+    }
+
+    fn in_memory(&self, lower_ino: u64) -> Option<Sealed> {
+        self.volume.sealed_in_memory(lower_ino)
+    }
+
+    fn file(&self, file: LowerFile, asked: &WrappedKey, new: Resealed) -> Result<bool, Trouble> {
+        self.volume.reseal_file(file, asked, new)
+    }
+
+    fn dir(&self, dir: &Dir, asked: &WrappedKey, new: Resealed) -> Result<bool, Trouble> {
+        self.volume.reseal_dir(dir, asked, new)
+    }
+
+    fn descriptor(&self) -> Result<Sealed, Trouble> {
+        Ok(self.volume.sealed_descriptor())
+    }
+
+    fn put_descriptor(&self, asked: &WrappedKey, new: Resealed) -> Result<bool, Trouble> {
+        self.volume.reseal_descriptor(asked, new)
+    }
+
+    fn stop(&self) -> bool {
+        self.shared.stops()
+    }
+
+    fn activity(&self) -> u64 {
+        self.volume.activity()
+    }
+}
