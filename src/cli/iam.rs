@@ -1,4 +1,4 @@
-//! `kmsfs iam ...`: users' access keys for the AWS protocol.
+//! `kmsfs iam ...`: accounts, users, roles, their policies and access keys.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,12 +6,12 @@ use std::fmt;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::args::{IamCommand, UserArgs};
+use super::args::{AccountArgs, IamCommand, ServiceArgs, UserArgs};
 use super::error::CliError;
 use super::key::read_policy;
 use super::out::{Out, table};
 use super::service::{KeyService, unexpected};
-use crate::kms::api::{IamReply, IamRequest};
+use crate::kms::api::{AccountInfo, IamReply, IamRequest, RoleInfo, UserInfo};
 
 /// Runs the command.
 pub fn run(command: IamCommand, out: Out) -> Result<(), CliError> {
@@ -56,8 +56,91 @@ pub fn run(command: IamCommand, out: Out) -> Result<(), CliError> {
             let service = KeyService::from_args(service)?;
             service.iam(IamRequest::DeleteAccessKey { user, access_key_id: id })?;
         }
+        IamCommand::CreateUser(UserArgs { user, service }) => {
+            done(service, IamRequest::CreateUser { user })?;
+        }
+        IamCommand::DeleteUser(UserArgs { user, service }) => {
+            done(service, IamRequest::DeleteUser { user })?;
+        }
+        IamCommand::CreateRole { role, trust, service } => {
+            let trust = read_policy(&trust)?;
+            done(service, IamRequest::CreateRole { role, trust })?;
+        }
+        IamCommand::PutTrust { role, trust, service } => {
+            let trust = read_policy(&trust)?;
+            done(service, IamRequest::UpdateAssumeRolePolicy { role, trust })?;
+        }
+        IamCommand::DeleteRole { role, service } => {
+            done(service, IamRequest::DeleteRole { role })?;
+        }
+        IamCommand::CreateAccount { account, service } => {
+            done(service, IamRequest::CreateAccount { account })?;
+        }
+        IamCommand::DeleteAccount { account, service } => {
+            done(service, IamRequest::DeleteAccount { account })?;
+        }
+        IamCommand::ListUsers(AccountArgs { account, service }) => {
+            let service = KeyService::from_args(service)?;
+            let IamReply::Users(users) = service.iam(IamRequest::ListUsers { account })? else {
+                return Err(unexpected());
+            };
+            out.result(&Users { users });
+        }
+        IamCommand::ListRoles(AccountArgs { account, service }) => {
+            let service = KeyService::from_args(service)?;
+            let IamReply::Roles(roles) = service.iam(IamRequest::ListRoles { account })? else {
+                return Err(unexpected());
+            };
+            out.result(&Roles { roles });
+        }
+        IamCommand::ListAccounts(service) => {
+            let service = KeyService::from_args(service)?;
+            let IamReply::Accounts(accounts) = service.iam(IamRequest::ListAccounts)? else {
+                return Err(unexpected());
+            };
+            out.result(&Accounts { accounts });
+        }
     }
     Ok(())
+}
+
+/// A request that has nothing to tell.
+fn done(service: ServiceArgs, request: IamRequest) -> Result<(), CliError> {
+    KeyService::from_args(service)?.iam(request).map(drop)
+}
+
+#[derive(Serialize)]
+struct Users {
+    users: Vec<UserInfo>,
+}
+
+impl fmt::Display for Users {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.users.iter().try_for_each(|user| writeln!(f, "{}", user.arn))
+    }
+}
+
+#[derive(Serialize)]
+struct Roles {
+    roles: Vec<RoleInfo>,
+}
+
+impl fmt::Display for Roles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let trust = |role: &RoleInfo| role.trust.clone().unwrap_or_else(|| "nobody".into());
+        self.roles.iter().try_for_each(|role| writeln!(f, "{}: {}", role.arn, trust(role)))
+    }
+}
+
+#[derive(Serialize)]
+struct Accounts {
+    accounts: Vec<AccountInfo>,
+}
+
+impl fmt::Display for Accounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.accounts.iter().try_for_each(|account| writeln!(f, "{}", account.account))
+    }
 }
 
 /// The only place where a secret is printed: it exists to be given to its user.

@@ -123,6 +123,14 @@ permissions! {
     CreateAccessKey = "iam:CreateAccessKey",
     DeleteAccessKey = "iam:DeleteAccessKey",
     ListAccessKeys = "iam:ListAccessKeys",
+    CreateAccount = "iam:CreateAccount",
+    DeleteAccount = "iam:DeleteAccount",
+    ListAccounts = "iam:ListAccounts",
+    CreateRole = "iam:CreateRole",
+    UpdateAssumeRolePolicy = "iam:UpdateAssumeRolePolicy",
+    DeleteRole = "iam:DeleteRole",
+    ListRoles = "iam:ListRoles",
+    AssumeRole = "sts:AssumeRole",
 }
 
 /// What a permission is asked on.
@@ -188,6 +196,31 @@ impl Target for Plain {
     }
 }
 
+/// A role, on which its trust policy decides as a key's does on the key.
+#[derive(Debug)]
+pub struct Role {
+    /// The account that owns it.
+    pub owner: AccountId,
+    /// Its ARN.
+    pub arn: String,
+    /// Who may assume it.
+    pub trust: Policy,
+}
+
+impl Target for Role {
+    fn resource(&self) -> &str {
+        &self.arn
+    }
+
+    fn owner(&self) -> &AccountId {
+        &self.owner
+    }
+
+    fn key_policy(&self) -> Option<&Policy> {
+        Some(&self.trust)
+    }
+}
+
 /// Proof that the caller may do `A` on the target within. Made by [`decide`] alone, used up by
 /// the method that it was made for.
 #[must_use]
@@ -228,6 +261,8 @@ pub struct Asker<'a> {
     pub caller: &'a CallerContext,
     /// The identity policies that apply to him.
     pub identity: &'a [Arc<Policy>],
+    /// The policy of his session, which can only take away.
+    pub session: Option<&'a Policy>,
     /// The time: grants may end.
     pub now: Millis,
 }
@@ -244,10 +279,17 @@ pub fn decide<A: Permission, T: Target>(
     let principal = &asker.caller.principal;
     let (action, resource, owner) = (A::NAME, target.resource(), target.owner());
     let query = Query { principal, action, resource, owner, context };
-    let verdict = evaluate(&query, key_policy, &identity).verdict;
+    let mut verdict = evaluate(&query, key_policy, &identity).verdict;
+    let narrowed = asker.session.map(|policy| evaluate(&query, None, &[policy]).verdict);
+    let within = narrowed.is_none_or(|verdict| verdict == Verdict::Allow);
+    if narrowed == Some(Verdict::ExplicitDeny) {
+        verdict = Verdict::ExplicitDeny;
+    } else if verdict == Verdict::Allow && !within {
+        verdict = Verdict::ImplicitDeny;
+    }
     let unsaid = verdict == Verdict::ImplicitDeny && key_policy.is_some();
     let said = verdict == Verdict::Allow || unsaid && service_linked(&query, encryption);
-    if said || unsaid && granted(&query, &target, &identity, encryption, asker.now) {
+    if said || unsaid && within && granted(&query, &target, &identity, encryption, asker.now) {
         let by_grant = !said;
         return Ok(Authorized { target, learned: false, by_grant, permission: PhantomData });
     }

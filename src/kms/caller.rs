@@ -188,6 +188,15 @@ pub struct Program {
 pub const PROGRAM_KEYS: [&str; 3] =
     ["kmsfs:executable", "kmsfs:executablesha256", "kmsfs:systemdunit"];
 
+/// Temporary credentials: what a session has besides the policies of its role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// When it began: milliseconds since 1970.
+    pub issued: i64,
+    /// A policy that narrows what the role may do, if one was given.
+    pub policy: Option<String>,
+}
+
 /// Everything about a request but the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallerContext {
@@ -200,6 +209,8 @@ pub struct CallerContext {
     pub via_service: Option<String>,
     /// The process that the service acts for.
     pub on_behalf: Option<OnBehalf>,
+    /// Of whoever signed with temporary credentials.
+    pub session: Option<Session>,
     /// Names the request in replies and audit records.
     pub request_id: String,
 }
@@ -212,6 +223,7 @@ impl CallerContext {
             source,
             via_service: None,
             on_behalf: None,
+            session: None,
             request_id: request_id(),
         }
     }
@@ -225,7 +237,15 @@ impl CallerContext {
         on_behalf: Option<OnBehalf>,
     ) -> CallerContext {
         let via_service = Some(format!("kmsfs.{region}.amazonaws.com"));
-        CallerContext { principal, source, via_service, on_behalf, request_id: request_id() }
+        let session = None;
+        CallerContext {
+            principal,
+            source,
+            via_service,
+            on_behalf,
+            session,
+            request_id: request_id(),
+        }
     }
 }
 

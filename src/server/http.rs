@@ -17,7 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue, USER_AGENT};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::runtime::Runtime;
@@ -25,12 +25,14 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 use zeroize::Zeroize;
 
+use super::auth::{Authenticator, Connection};
 use super::json::{self, Failure};
 use super::pool::Pool;
-use super::sigv4::{Expected, Presented, SigError, SignedView, SigningKeys};
+use super::sigv4::{SignedView, SigningKeys};
+use super::sts;
 use crate::clock::Clock;
 use crate::kms::api::Action;
-use crate::kms::caller::{CallerContext, Source, request_id};
+use crate::kms::caller::request_id;
 use crate::kms::error::KmsError;
 use crate::kms::service::{Begun, Service};
 
@@ -287,6 +289,18 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// Of the query protocol: status and body.
+    fn of_query((status, body): (u16, String), request_id: String) -> Self {
+        Self {
+            status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            media: sts::MEDIA_TYPE,
+            body: body.into_bytes(),
+            request_id,
+        }
+    }
+}
+
 async fn answer(
     shared: Arc<Shared>,
     peer: SocketAddr,
@@ -407,23 +421,29 @@ fn begin(
         headers: &headers,
         body,
     };
-    let query = super::sts::is_query(view.header(CONTENT_TYPE.as_str()));
+    let query = sts::is_query(view.header(CONTENT_TYPE.as_str()));
     let service = if query { "sts" } else { "kms" };
-    let caller = match authenticate(front, peer, &view, service) {
+    let connection = Connection { ip: peer.ip(), tls: false };
+    let authenticator = Authenticator {
+        service: &front.service,
+        clock: &*front.clock,
+        signing_keys: &front.signing_keys,
+    };
+    let caller = match authenticator.caller(&connection, &view, service) {
         Ok(caller) => caller,
         Err(failure) => {
             tracing::info!(%peer, name = failure.name, "a request was not authenticated");
-            return Err(Outcome::failed(&failure, request_id()));
+            let id = request_id();
+            return Err(if query {
+                Outcome::of_query(sts::refused(&failure, &id), id)
+            } else {
+                Outcome::failed(&failure, id)
+            });
         }
     };
     if query {
-        let (status, body) = super::sts::answer(&caller, body);
-        return Err(Outcome {
-            status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-            media: super::sts::MEDIA_TYPE,
-            body: body.into_bytes(),
-            request_id: caller.request_id,
-        });
+        let answer = sts::answer(&front.service, &caller, body);
+        return Err(Outcome::of_query(answer, caller.request_id));
     }
     let target = view.header("x-amz-target");
     let request = if head.method == Method::POST && head.uri.path() == "/" {
@@ -435,37 +455,4 @@ fn begin(
         Ok(request) => Ok((front.service.begin(&caller, request), caller.request_id)),
         Err(error) => Err(Outcome::failed(&Failure::from(&error), caller.request_id)),
     }
-}
-
-fn authenticate(
-    front: &Front,
-    peer: SocketAddr,
-    view: &SignedView<'_>,
-    service: &'static str,
-) -> Result<CallerContext, Failure> {
-    let refuse = |error: SigError| Failure::from(&error);
-    let presented = Presented::parse(view).map_err(refuse)?;
-    presented
-        .check_scope(&Expected {
-            region: front.service.region().as_str(),
-            service,
-            now: front.clock.now().seconds(),
-        })
-        .map_err(refuse)?;
-    let known = front
-        .service
-        .access_key(&presented.access_key)
-        .map_err(|error| Failure::from(&error))?
-        // Only long-lived access keys are issued, and those come without a token.
-        .filter(|_| presented.session_token.is_none())
-        .ok_or_else(|| refuse(SigError::UnknownAccessKey))?;
-    let key = front.signing_keys.of(&presented, known.secret.expose());
-    presented.check_with(view, key.expose()).map_err(refuse)?;
-    let source = Source::Http {
-        ip: peer.ip(),
-        user_agent: view.header(USER_AGENT.as_str()).map(str::to_owned),
-        tls: false,
-        access_key_id: presented.access_key,
-    };
-    Ok(CallerContext::direct(known.principal.clone(), source))
 }

@@ -5,6 +5,8 @@
 //! | [`http`] | AWS JSON 1.1 over HTTP, for SDKs and the AWS CLI |
 //! | [`json`] | targets, bodies and failures of that protocol |
 //! | [`sigv4`] | AWS signatures, pure |
+//! | [`auth`] | whose signature it is |
+//! | [`sts`] | GetCallerIdentity and AssumeRole |
 //! | [`unix`] | the Unix socket: connections, workers, epoch pushes |
 //! | [`frames`], [`messages`] | what is said over it, and how it is written |
 //! | [`dispatch`] | from a message to a call of the service, in the peer's true name |
@@ -13,6 +15,7 @@
 //! Invariant: the identity in every call of the service was established here, by a signature or
 //! by the kernel. What a peer says of itself is never part of it.
 
+pub mod auth;
 pub mod dispatch;
 pub mod frames;
 pub mod http;

@@ -22,6 +22,7 @@ import botocore.credentials
 import botocore.exceptions
 
 import operations
+import roles
 
 BIN, AWS = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -32,6 +33,8 @@ OK, USAGE, BUSY, LOCKED = 0, 2, 6, 10
 
 class Kmsd:
     """One kmsd with a store of its own."""
+
+    bin, aws = BIN, AWS
 
     def __init__(self, work):
         self.work = work
@@ -95,6 +98,7 @@ class Kmsd:
             "PATH": "/usr/bin:/bin", "HOME": str(self.work), "AWS_ACCESS_KEY_ID": key,
             "AWS_SECRET_ACCESS_KEY": secret, "AWS_DEFAULT_REGION": REGION, "AWS_PAGER": "",
             "AWS_EC2_METADATA_DISABLED": "true", "AWS_MAX_ATTEMPTS": "1",
+            "AWS_DATA_PATH": str(operations.newest_model(self.work)),
         }
         words = [AWS, "kms", *words, "--endpoint-url", f"http://127.0.0.1:{self.port}",
                  "--output", "json"]
@@ -464,7 +468,8 @@ CHECKS = [
     check_unknown_access_key, check_stale_date, check_scope, check_changed_requests,
     check_malformed_requests, check_policy_decides, check_survives_kill, check_bad_starts,
     check_passphrase, check_stop, operations.check_every_operation,
-    operations.check_openssl_on_the_other_side, operations.check_who_am_i, check_no_secrets_in_sight,
+    operations.check_openssl_on_the_other_side, operations.check_who_am_i, roles.check_roles,
+    check_no_secrets_in_sight,
 ]
 
 

@@ -10,6 +10,7 @@ import uuid
 import boto3
 import botocore
 import botocore.exceptions
+import botocore.loaders
 
 GRANTEE = "arn:aws:iam::111122223333:user/grantee"
 # What a service without HSM cluster and with one Region answers.
@@ -31,6 +32,16 @@ def openssl(*words, data=None):
     if done.returncode:
         raise AssertionError(f"openssl {words[0]}: {done.stderr.decode()}")
     return done.stdout
+
+
+def newest_model(work):
+    """A directory from which an older AWS CLI takes botocore's service model of KMS."""
+    place = work / "models" / "kms" / "2014-11-01"
+    if not place.exists():
+        place.mkdir(parents=True)
+        model = botocore.loaders.Loader().load_service_model("kms", "service-2")
+        (place / "service-2.json").write_text(json.dumps(model))
+    return work / "models"
 
 
 class Bench:
@@ -174,7 +185,7 @@ def check_every_operation(kmsd, key, secret):
             by_boto = error.response["Error"]["Code"]
         by_cli = through_cli(kmsd, key, secret, operation, bench.arguments(operation))
         rows.append((operation, by_boto, by_cli))
-        if by_boto != expected or by_cli not in (expected, "not in this CLI"):
+        if (by_boto, by_cli) != (expected, expected):
             wrong.append((operation, expected, by_boto, by_cli))
     print(f"  {'operation':38}{'boto3':36}AWS CLI")
     for row in rows:
@@ -193,8 +204,6 @@ def through_cli(kmsd, key, secret, operation, arguments):
         return "ok"
     except Exception as error:
         text = str(error)
-        if "Invalid choice" in text or "invalid choice" in text:
-            return "not in this CLI"
         return text.partition("(")[2].partition(")")[0] or text
 
 

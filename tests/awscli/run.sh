@@ -16,14 +16,14 @@ if [ -z "$bin" ]; then
     exit 1
 fi
 
-python=
-for candidate in /usr/bin/python3 python3; do
-    if "$candidate" -c 'import boto3, botocore' 2>/dev/null; then python=$candidate; break; fi
-done
-if [ -z "$python" ]; then
-    echo "no boto3: install Debian's python3-boto3" >&2
-    exit 1
+# boto3 and an AWS CLI of today, with the newest model of KMS, beside Debian's.
+venv=${KMSFS_VENV:-$(pwd)/target/awscli-venv}
+if ! "$venv/bin/python" -c 'import boto3, awscli, cryptography' 2>/dev/null; then
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check boto3 awscli cryptography
 fi
+python=$venv/bin/python
+export KMSFS_NEWEST_AWS=$venv/bin/aws
 
 aws=/usr/bin/aws
 if [ ! -x "$aws" ]; then

@@ -39,6 +39,9 @@ pub fn caller_context(caller: &CallerContext, region: &Region, now: Millis) -> C
         }
         Principal::Service { .. } => {}
     }
+    if let Some(session) = &caller.session {
+        context.one("aws:TokenIssueTime", &time(Millis(session.issued)));
+    }
     if let Some(service) = &caller.via_service {
         context.one("kms:ViaService", service);
     }

@@ -133,6 +133,12 @@ pub enum Entity {
     /// An access key.
     #[error("Access Key")]
     AccessKey,
+    /// A role.
+    #[error("role")]
+    Role,
+    /// An account.
+    #[error("account")]
+    Account,
 }
 
 /// The service's own fault. Details go to the log, not to the client.

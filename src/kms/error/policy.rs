@@ -78,4 +78,7 @@ pub enum PolicyMistake {
     /// A place where identity policies have no such member.
     #[error("not allowed in an identity policy")]
     NotInIdentityPolicy,
+    /// A trust policy is about its role and nothing else.
+    #[error("not allowed in a trust policy")]
+    NotInTrustPolicy,
 }

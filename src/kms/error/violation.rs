@@ -220,6 +220,24 @@ pub enum Violation {
         /// Its name.
         member: String,
     },
+    /// A member of a request that is not taken here, where leaving it out would change what is
+    /// granted.
+    #[error("{member} is not offered here")]
+    NotOffered {
+        /// Its name.
+        member: String,
+    },
+    /// A role that is assumed from a session of a role, for too long.
+    #[error(
+        "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining"
+    )]
+    ChainedSession,
+    /// An account that still has keys.
+    #[error("The account has KMS keys: schedule their deletion first")]
+    AccountInUse,
+    /// The account that the service is for.
+    #[error("The service's own account cannot be deleted")]
+    OwnAccount,
     /// The alias of another account's or Region's key, or such.
     #[error("Alias and key must be of the same account and Region, and of the same type.")]
     AliasTarget,
@@ -231,6 +249,12 @@ pub enum Pattern {
     /// Of alias names.
     #[error("^[a-zA-Z0-9:/_-]+$")]
     AliasName,
+    /// Of role ARNs.
+    #[error("arn:aws:iam::[0-9]{{12}}:role/[^/]+")]
+    RoleArn,
+    /// Of session names and external ids.
+    #[error("[\\w+=,.@-]*")]
+    SessionName,
     /// Of user and policy names.
     #[error("^[\\w+=,.@-]+$")]
     EntityName,

@@ -17,4 +17,4 @@ mod tests;
 
 pub use ast::Policy;
 pub use eval::{Context, ContextValue, Decision, Place, Query, Verdict, Where, evaluate};
-pub use parse::{identity_policy, key_policy};
+pub use parse::{identity_policy, key_policy, trust_policy};

@@ -30,10 +30,17 @@ pub fn identity_policy(text: &str) -> Result<Policy, PolicyFault> {
     policy(text, Kind::Identity)
 }
 
+/// Compiles the trust policy of a role: every statement needs a principal, and none names a
+/// resource, which is the role.
+pub fn trust_policy(text: &str) -> Result<Policy, PolicyFault> {
+    policy(text, Kind::Trust)
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Key,
     Identity,
+    Trust,
 }
 
 fn policy(text: &str, kind: Kind) -> Result<Policy, PolicyFault> {
@@ -112,10 +119,17 @@ fn statement(
     let action = texts(members, place, "Action")?
         .map(|(negated, name, list)| action_part(negated, &below(name), &list))
         .transpose()?;
-    let resource = texts(members, place, "Resource")?
-        .map(|(negated, name, list)| resource_part(negated, &below(name), &list, variables))
-        .transpose()?;
-    if kind == Kind::Identity {
+    let resource = match texts(members, place, "Resource")? {
+        Some((_, name, _)) if kind == Kind::Trust => {
+            return Err(at(below(name), PolicyMistake::NotInTrustPolicy));
+        }
+        Some((negated, name, list)) => {
+            Some(resource_part(negated, &below(name), &list, variables)?)
+        }
+        None if kind == Kind::Trust => Some(resource_part(false, place, &["*".into()], false)?),
+        None => None,
+    };
+    if kind != Kind::Key {
         // A key policy accepts a statement without these, though it then has no effect.
         if action.is_none() {
             return Err(at(below("Action"), PolicyMistake::Missing));

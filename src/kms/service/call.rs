@@ -14,7 +14,7 @@ use crate::kms::caller::CallerContext;
 use crate::kms::error::KmsError;
 use crate::kms::id::AccountId;
 use crate::kms::key::Key;
-use crate::kms::policy::{Context, Policy};
+use crate::kms::policy::{Context, Policy, identity_policy};
 use crate::sync::Arc;
 
 /// A request under way.
@@ -124,14 +124,18 @@ impl<'a> Call<'a> {
         self.decide(Plain { owner, resource: resource.to_owned() }, &context, None)
     }
 
-    fn decide<A: Permission, T: Target>(
+    /// Decides `A` on something that carries its own policy and is no key.
+    pub fn decide<A: Permission, T: Target>(
         &mut self,
         target: T,
         context: &Context,
         encryption: Option<&EncryptionContext>,
     ) -> Result<Authorized<A, T>, KmsError> {
         let (caller, now) = (self.caller, self.service.now());
-        let asker = Asker { caller, identity: self.identity()?, now };
+        let narrowing = caller.session.as_ref().and_then(|session| session.policy.as_deref());
+        // It was accepted when the session began.
+        let session = narrowing.map(identity_policy).transpose()?;
+        let asker = Asker { caller, identity: self.identity()?, session: session.as_ref(), now };
         let decision = authz::decide(asker, target, context, encryption);
         if decision.as_ref().is_ok_and(Authorized::learned) {
             self.additional("wouldDeny", true);

@@ -178,7 +178,8 @@ impl Service {
             policies.push(self.administration.clone());
         }
         if let Some(user) = self.store.user(account, &name)? {
-            for (_, document) in &user.policies {
+            let policies_of = user.policies.iter().filter(|(name, _)| name != super::users::TRUST);
+            for (_, document) in policies_of {
                 let policy = identity_policy(document).map_err(|_| InternalFault::Record)?;
                 self.note_policy(&policy);
                 policies.push(Arc::new(policy));

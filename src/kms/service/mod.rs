@@ -28,8 +28,10 @@ mod pairs;
 mod policies;
 mod regions;
 mod reseal;
+mod roles;
 mod rotation;
 mod rsa;
+mod sessions;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -61,6 +63,7 @@ use rotation::LastUse;
 pub use bulk::{FreshDataKey, FreshFor, Rewrapped, Wrapped};
 pub use defaults::{MANAGED_ALIAS, default_key_policy, managed_key_policy};
 pub use reseal::{HeaderOf, Resealed};
+pub use sessions::Presented;
 pub use users::AccessKey;
 
 /// Name of the stored value that remembers how far the audit trail has come.

@@ -1,4 +1,4 @@
-//! Users, their policies and their access keys.
+//! Users and roles, their policies and their access keys.
 
 use super::call::Call;
 use super::lookup::CACHE_MAX;
@@ -7,7 +7,7 @@ use crate::clock::Millis;
 use crate::kms::api::types::{Plaintext, Timestamp};
 use crate::kms::api::{AccessKeyInfo, IamReply, IamRequest, UserInfo, UserPolicy};
 use crate::kms::authz::{Authorized, Permission, Plain, may};
-use crate::kms::caller::Principal;
+use crate::kms::caller::{Principal, Session};
 use crate::kms::error::{Entity, InternalFault, KmsError, Pattern, Quota, Violation};
 use crate::kms::id::AccountId;
 use crate::kms::policy::identity_policy;
@@ -19,8 +19,9 @@ use crate::sync::Arc;
 const MAX_ACCESS_KEYS: u32 = 2;
 /// Policies per user.
 const MAX_POLICIES: u32 = 20;
-const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+pub(super) const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+pub(super) const BASE64: &[u8; 64] =
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// An access key that signs HTTP requests.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct AccessKey {
     pub principal: Principal,
     /// The secret, as text bytes.
     pub secret: Secret<Vec<u8>>,
+    /// Of temporary credentials.
+    pub session: Option<Session>,
 }
 
 /// The event name of a request, and whether it only reads.
@@ -36,26 +39,36 @@ pub(super) fn name_of(request: &IamRequest) -> (&'static str, bool) {
     match request {
         IamRequest::CreateUser { .. } => ("CreateUser", false),
         IamRequest::DeleteUser { .. } => ("DeleteUser", false),
-        IamRequest::ListUsers => ("ListUsers", true),
+        IamRequest::ListUsers { .. } => ("ListUsers", true),
         IamRequest::PutUserPolicy { .. } => ("PutUserPolicy", false),
         IamRequest::DeleteUserPolicy { .. } => ("DeleteUserPolicy", false),
         IamRequest::ListUserPolicies { .. } => ("ListUserPolicies", true),
         IamRequest::CreateAccessKey { .. } => ("CreateAccessKey", false),
         IamRequest::DeleteAccessKey { .. } => ("DeleteAccessKey", false),
         IamRequest::ListAccessKeys { .. } => ("ListAccessKeys", true),
+        IamRequest::CreateAccount { .. } => ("CreateAccount", false),
+        IamRequest::DeleteAccount { .. } => ("DeleteAccount", false),
+        IamRequest::ListAccounts => ("ListAccounts", true),
+        IamRequest::CreateRole { .. } => ("CreateRole", false),
+        IamRequest::UpdateAssumeRolePolicy { .. } => ("UpdateAssumeRolePolicy", false),
+        IamRequest::DeleteRole { .. } => ("DeleteRole", false),
+        IamRequest::ListRoles { .. } => ("ListRoles", true),
     }
 }
 
 /// A user or role that administration is about.
-struct Whose {
-    account: AccountId,
+pub(super) struct Whose {
+    pub account: AccountId,
     /// As the store knows it: a user's name, or that of a role after [`ROLE`].
-    name: String,
-    arn: String,
+    pub name: String,
+    pub arn: String,
 }
 
 /// Before the names of roles among the records: no user's name has a colon.
-const ROLE: &str = "role:";
+pub(super) const ROLE: &str = "role:";
+
+/// The name of a role's trust policy among its policies: no policy's name has a colon.
+pub(super) const TRUST: &str = "trust:";
 
 /// The name under which the policies of a principal are stored; only users and roles have any.
 pub(super) fn policies_of(principal: &Principal) -> Option<(&AccountId, String)> {
@@ -77,7 +90,7 @@ impl Service {
         let Some(record) = self.store.access_key(access_key_id)? else { return Ok(None) };
         let secret = self.custody.open_secret(&secret_name(&record.id), &record.sealed)?;
         let principal = Principal::User { account: record.account, name: record.user };
-        let key = Arc::new(AccessKey { principal, secret });
+        let key = Arc::new(AccessKey { principal, secret, session: None });
         if self.cache.access_keys.len() >= CACHE_MAX {
             self.cache.access_keys.clear();
         }
@@ -105,13 +118,16 @@ impl Service {
                 let change = Change::DeleteUser(whose.account, whose.name);
                 Done::change(IamReply::Done, vec![change])
             }
-            IamRequest::ListUsers => {
+            IamRequest::ListUsers { account } => {
                 let _ok: Authorized<may::ListUsers, Plain> = call.may("*", |_| {})?;
-                let users = self.store.users(call.account())?.into_iter().map(|user| UserInfo {
-                    arn: Principal::user(&user.account, &user.name).to_string(),
-                    name: user.name,
-                    created: Timestamp(Millis(user.created)),
-                });
+                let account = self.reachable(call.account(), account.as_deref())?;
+                let users = self.store.users(&account)?.into_iter();
+                let users =
+                    users.filter(|user| !user.name.starts_with(ROLE)).map(|user| UserInfo {
+                        arn: Principal::user(&user.account, &user.name).to_string(),
+                        name: user.name,
+                        created: Timestamp(Millis(user.created)),
+                    });
                 let users = users.collect();
                 Done::read(IamReply::Users(users))
             }
@@ -132,6 +148,7 @@ impl Service {
             IamRequest::ListUserPolicies { user } => {
                 let whose = self.on_user::<may::ListUserPolicies>(call, &user)?;
                 let policies = self.known_user(&whose)?.policies.into_iter();
+                let policies = policies.filter(|(name, _)| name != TRUST);
                 let policies =
                     policies.map(|(name, document)| UserPolicy { name, document }).collect();
                 Done::read(IamReply::Policies(policies))
@@ -157,6 +174,15 @@ impl Service {
                 let keys = keys.collect();
                 Done::read(IamReply::AccessKeys(keys))
             }
+            IamRequest::CreateAccount { account } => self.create_account(call, &account),
+            IamRequest::DeleteAccount { account } => self.delete_account(call, &account),
+            IamRequest::ListAccounts => self.list_accounts(call),
+            IamRequest::CreateRole { role, trust } => self.create_role(call, &role, trust),
+            IamRequest::UpdateAssumeRolePolicy { role, trust } => {
+                self.update_trust(call, &role, trust)
+            }
+            IamRequest::DeleteRole { role } => self.delete_role(call, &role),
+            IamRequest::ListRoles { account } => self.list_roles(call, account.as_deref()),
         }
     }
 
@@ -217,7 +243,11 @@ impl Service {
     }
 
     /// Decides on a user, named by login name, or on a user or role of any account, named by ARN.
-    fn on_user<A: Permission>(&self, call: &mut Call<'_>, user: &str) -> Result<Whose, KmsError> {
+    pub(super) fn on_user<A: Permission>(
+        &self,
+        call: &mut Call<'_>,
+        user: &str,
+    ) -> Result<Whose, KmsError> {
         call.parameter("userName", user);
         let whose = self.whose(call.account(), user)?;
         let _ok: Authorized<A, Plain> = call.may(&whose.arn, |_| {})?;
@@ -235,9 +265,8 @@ impl Service {
                 (account.parse().map_err(|_| unknown())?, kind, path)
             }
         };
-        if account != *home && *home != self.account {
-            return Err(unknown());
-        }
+        let account: AccountId = account;
+        self.reachable(home, Some(account.as_str())).map_err(|_| unknown())?;
         entity_name("userName", path)?;
         let name = match kind {
             "user" => path.to_owned(),
@@ -249,12 +278,26 @@ impl Service {
         Ok(Whose { account, name, arn })
     }
 
-    fn known_user(&self, whose: &Whose) -> Result<UserRecord, KmsError> {
+    /// The account of that number if `home` may administer it: the service's own all of them, any
+    /// other itself.
+    pub(super) fn reachable(
+        &self,
+        home: &AccountId,
+        account: Option<&str>,
+    ) -> Result<AccountId, KmsError> {
+        let Some(text) = account else { return Ok(home.clone()) };
+        let found = text.parse::<AccountId>().ok();
+        found
+            .filter(|account| account == home || *home == self.account)
+            .ok_or_else(|| KmsError::NoSuchEntity { what: Entity::Account, name: text.to_owned() })
+    }
+
+    pub(super) fn known_user(&self, whose: &Whose) -> Result<UserRecord, KmsError> {
         let missing = || KmsError::NoSuchEntity { what: Entity::User, name: whose.name.clone() };
         self.store.user(&whose.account, &whose.name)?.ok_or_else(missing)
     }
 
-    fn blank_user(&self, whose: &Whose) -> UserRecord {
+    pub(super) fn blank_user(&self, whose: &Whose) -> UserRecord {
         UserRecord {
             account: whose.account.clone(),
             name: whose.name.clone(),
@@ -269,7 +312,9 @@ fn secret_name(access_key_id: &str) -> String {
 }
 
 /// `N` random letters of an alphabet whose size is a power of two, so that all are as likely.
-fn letters<const N: usize, const A: usize>(alphabet: &[u8; A]) -> Result<Vec<u8>, KmsError> {
+pub(super) fn letters<const N: usize, const A: usize>(
+    alphabet: &[u8; A],
+) -> Result<Vec<u8>, KmsError> {
     let random = Secret::<[u8; N]>::random();
     let letter = |byte: &u8| alphabet.get(usize::from(*byte) % A).copied();
     random.expose().iter().map(letter).collect::<Option<_>>().ok_or(InternalFault::Custody.into())

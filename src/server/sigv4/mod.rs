@@ -125,6 +125,9 @@ pub enum SigError {
     /// No such access key, or it is inactive.
     #[error("The security token included in the request is invalid.")]
     UnknownAccessKey,
+    /// Temporary credentials whose time is over.
+    #[error("The security token included in the request is expired")]
+    ExpiredToken,
 }
 
 impl SigError {
@@ -134,6 +137,7 @@ impl SigError {
             Self::Missing => "MissingAuthenticationTokenException",
             Self::Incomplete(_) => "IncompleteSignatureException",
             Self::UnknownAccessKey => "UnrecognizedClientException",
+            Self::ExpiredToken => "ExpiredTokenException",
             Self::Unsigned(_)
             | Self::ScopeDate { .. }
             | Self::Region(_)
