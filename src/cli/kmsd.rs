@@ -164,10 +164,10 @@ fn develop(args: &super::kmsd_dev::Args) -> Result<(), KmsdError> {
     let mut stop = signals.block_on(async { Stop::new() }).map_err(KmsdError::Start)?;
     let listener = http::bind(args.listen)?;
     let address = listener.local_addr().map_err(KmsdError::Start)?;
-    let (service, tenants) = ephemeral::open(&args.accounts, args.region.clone())?;
+    let (service, tenants) = ephemeral::open(&args.accounts, &args.regions)?;
     let clock = Arc::new(SystemClock);
     let server = HttpServer::start(listener, service, clock, HttpLimits::default())?;
-    super::kmsd_dev::print(&tenants, &args.region, address).map_err(KmsdError::Start)?;
+    super::kmsd_dev::print(&tenants, &args.regions, address).map_err(KmsdError::Start)?;
     signals.block_on(stop.wait());
     server.stop();
     Ok(())
@@ -189,6 +189,7 @@ fn open_store(config: &Config) -> Result<Served, KmsdError> {
         audit: config.audit.clone(),
         account: config.account.clone(),
         region: config.region.clone(),
+        regions: config.regions.clone(),
         administrators: config.administrators.clone(),
         unlock,
         create: true,

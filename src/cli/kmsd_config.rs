@@ -88,6 +88,8 @@ struct File {
     account: Option<String>,
     region: Option<String>,
     #[serde(default)]
+    regions: Vec<String>,
+    #[serde(default)]
     services: Vec<String>,
     #[serde(default)]
     administrators: Vec<String>,
@@ -175,6 +177,8 @@ pub struct Config {
     pub account: AccountId,
     /// The Region served.
     pub region: Region,
+    /// Further Regions.
+    pub regions: Vec<Region>,
     /// Uids that may act for others.
     pub services: HashSet<u32>,
     /// Who users and members of groups are, where not themselves.
@@ -287,6 +291,11 @@ fn check(file: File) -> Checked<Config> {
     Ok(Config {
         account: account.parse().map_err(|error: IdError| ("account", error.into()))?,
         region: region.parse().map_err(|error: IdError| ("region", error.into()))?,
+        regions: file
+            .regions
+            .iter()
+            .map(|region| region.parse().map_err(|error: IdError| ("regions", error.into())))
+            .collect::<Checked<_>>()?,
         services,
         mapping,
         administrators,

@@ -14,6 +14,21 @@ impl AccountId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The name under which a store keeps what the account has in a further Region.
+    pub(super) fn within(&self, region: &Region) -> AccountId {
+        AccountId(format!("{self}@{region}"))
+    }
+
+    /// The further Region of such a name.
+    pub(super) fn region(&self) -> Option<&str> {
+        self.0.split_once('@').map(|(_, region)| region)
+    }
+
+    /// The account of such a name.
+    pub(super) fn plain(&self) -> AccountId {
+        AccountId(self.0.split('@').next().unwrap_or_default().to_owned())
+    }
 }
 
 impl FromStr for AccountId {
@@ -40,7 +55,7 @@ impl fmt::Debug for AccountId {
     }
 }
 
-/// Name of the one Region that a service serves: 1 to 32 of `[a-z0-9-]`.
+/// Name of a Region: 1 to 32 of `[a-z0-9-]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Region(String);
 

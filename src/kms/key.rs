@@ -29,6 +29,17 @@ pub struct Key {
     pub aliases: Vec<String>,
     /// The grants on it.
     pub grants: Vec<GrantRecord>,
+    /// The keys of the same id in other Regions.
+    pub relatives: Relatives,
+}
+
+/// Where the keys of a multi-Region key are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Relatives {
+    /// Region of the primary; this one when absent.
+    pub primary: Option<Region>,
+    /// Regions of the replicas, this one too if it is one.
+    pub replicas: Vec<Region>,
 }
 
 /// Kinds of operations by what key states they accept; the columns of AWS's table of key states.
@@ -62,7 +73,8 @@ impl Key {
         aliases: Vec<String>,
     ) -> Key {
         let arn = key_arn(region, &record.account, record.id);
-        Key { record, arn, policy, versions, aliases, grants: Vec::new() }
+        let relatives = Relatives::default();
+        Key { record, arn, policy, versions, aliases, grants: Vec::new(), relatives }
     }
 
     /// Its id.
@@ -80,7 +92,7 @@ impl Key {
         let fault = |state| Err(KmsError::InvalidState { arn: self.arn.clone(), state });
         match (gate, self.record.state) {
             (Gate::Any, _)
-            | (Gate::Cancel, KeyState::PendingDeletion)
+            | (Gate::Cancel, KeyState::PendingDeletion | KeyState::PendingReplicaDeletion)
             | (Gate::Use, KeyState::Enabled | KeyState::Updating)
             | (Gate::Grant, KeyState::Enabled | KeyState::Unavailable)
             | (Gate::Import, KeyState::Enabled | KeyState::Disabled | KeyState::PendingImport)
@@ -144,6 +156,25 @@ impl Key {
         Ok(algorithm)
     }
 
+    /// PRIMARY or REPLICA, of a multi-Region key.
+    pub fn multi_region_type(&self) -> &'static str {
+        if self.record.more.primary.is_some() { "REPLICA" } else { "PRIMARY" }
+    }
+
+    fn multi_region_configuration(&self) -> MultiRegionConfiguration {
+        let own = self.arn.split(':').nth(3).unwrap_or_default();
+        let in_region = |region: &str| MultiRegionKey {
+            arn: self.arn.replacen(&format!(":{own}:"), &format!(":{region}:"), 1),
+            region: region.to_owned(),
+        };
+        let Relatives { primary, replicas } = &self.relatives;
+        MultiRegionConfiguration {
+            multi_region_key_type: self.multi_region_type().to_owned(),
+            primary_key: in_region(primary.as_ref().map_or(own, Region::as_str)),
+            replica_keys: replicas.iter().map(|region| in_region(region.as_str())).collect(),
+        }
+    }
+
     /// What DescribeKey shows.
     pub fn metadata(&self) -> KeyMetadata {
         let record = &self.record;
@@ -181,14 +212,14 @@ impl Key {
             mac_algorithms: (usage == KeyUsage::GenerateVerifyMac)
                 .then(|| mac_algorithms(spec).to_vec()),
             multi_region: record.id.multi_region(),
-            multi_region_configuration: record.id.multi_region().then(|| {
-                let region = self.arn.split(':').nth(3).unwrap_or_default().to_owned();
-                MultiRegionConfiguration {
-                    multi_region_key_type: "PRIMARY".to_owned(),
-                    primary_key: MultiRegionKey { arn: self.arn.clone(), region },
-                    replica_keys: Vec::new(),
-                }
-            }),
+            multi_region_configuration: record
+                .id
+                .multi_region()
+                .then(|| self.multi_region_configuration()),
+            pending_deletion_window_in_days: record
+                .more
+                .window
+                .and_then(|days| i32::try_from(days).ok()),
             current_key_material_id: (spec == KeySpec::SymmetricDefault)
                 .then(|| self.current().filter(|v| !v.sealed.is_empty() || external))
                 .flatten()

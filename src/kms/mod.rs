@@ -23,5 +23,6 @@ pub mod key;
 pub mod material;
 pub mod policy;
 pub mod public_key;
+pub mod regional;
 pub mod service;
 pub mod store;

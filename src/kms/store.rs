@@ -52,6 +52,10 @@ pub struct KeyMore {
     pub rotation: Option<RotationPlan>,
     /// When the first of the imported versions ends: milliseconds since 1970.
     pub expiry: Option<i64>,
+    /// Region of the primary, of a replica.
+    pub primary: Option<String>,
+    /// Days that a primary waits for its deletion once its replicas are gone.
+    pub window: Option<u32>,
 }
 
 /// Rotation of a key by itself.
@@ -67,7 +71,8 @@ impl KeyRecord {
     /// When something is to be done about the key without anybody asking: milliseconds since
     /// 1970.
     pub fn due(&self) -> Option<i64> {
-        let enabled = self.state == KeyState::Enabled;
+        // A replica rotates with its primary.
+        let enabled = self.state == KeyState::Enabled && self.more.primary.is_none();
         let rotation = self.more.rotation.filter(|_| enabled).map(|plan| plan.next);
         [self.deletion, rotation, self.more.expiry].into_iter().flatten().min()
     }

@@ -25,7 +25,7 @@ pub struct Connection {
 /// Checks signatures against the access keys of a service.
 pub struct Authenticator<'a> {
     /// Knows the access keys.
-    pub service: &'a Service,
+    pub service: &'a Arc<Service>,
     /// Knows the time.
     pub clock: &'a dyn Clock,
     /// Remembers what follows from secrets.
@@ -33,18 +33,21 @@ pub struct Authenticator<'a> {
 }
 
 impl Authenticator<'_> {
-    /// Who signed `view` for the AWS service of that name.
+    /// Who signed `view` for the AWS service of that name, and the service of the Region that he
+    /// signed for.
     pub fn caller(
         &self,
         connection: &Connection,
         view: &SignedView<'_>,
         service: &'static str,
-    ) -> Result<CallerContext, Failure> {
+    ) -> Result<(CallerContext, Arc<Service>), Failure> {
         let refuse = |error: SigError| Failure::from(&error);
         let presented = Presented::parse(view).map_err(refuse)?;
+        let there = self.service.in_region(&presented.region);
+        let there = there.unwrap_or_else(|| Arc::clone(self.service));
         presented
             .check_scope(&Expected {
-                region: self.service.region().as_str(),
+                region: there.region().as_str(),
                 service,
                 now: self.clock.now().seconds(),
             })
@@ -61,7 +64,7 @@ impl Authenticator<'_> {
         };
         let mut caller = CallerContext::direct(known.principal.clone(), source);
         caller.session.clone_from(&known.session);
-        Ok(caller)
+        Ok((caller, there))
     }
 
     /// The access key that a request says it was signed with. Long-lived ones come without a

@@ -429,8 +429,8 @@ fn begin(
         clock: &*front.clock,
         signing_keys: &front.signing_keys,
     };
-    let caller = match authenticator.caller(&connection, &view, service) {
-        Ok(caller) => caller,
+    let (caller, there) = match authenticator.caller(&connection, &view, service) {
+        Ok(known) => known,
         Err(failure) => {
             tracing::info!(%peer, name = failure.name, "a request was not authenticated");
             let id = request_id();
@@ -452,7 +452,7 @@ fn begin(
         Err(KmsError::UnknownOperation { name: String::new() })
     };
     match request {
-        Ok(request) => Ok((front.service.begin(&caller, request), caller.request_id)),
+        Ok(request) => Ok((there.begin(&caller, request), caller.request_id)),
         Err(error) => Err(Outcome::failed(&Failure::from(&error), caller.request_id)),
     }
 }

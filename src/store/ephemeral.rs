@@ -44,14 +44,15 @@ pub struct Tenant {
     pub secret_access_key: Plaintext,
 }
 
-/// A service in memory, with these accounts. The first is its own.
+/// A service in memory, with these accounts and Regions. The first account is its own.
 pub fn open(
     accounts: &[AccountId],
-    region: Region,
+    regions: &[Region],
 ) -> Result<(Arc<Service>, Vec<Tenant>), OpenError> {
     let root = Secret::<[u8; 32]>::random();
     let account = accounts.first().ok_or(KmsError::from(InternalFault::Record))?.clone();
-    let service = Arc::new(Service::new(Parts {
+    let region = regions.first().ok_or(KmsError::from(InternalFault::Record))?.clone();
+    let service = Service::new(Parts {
         account,
         region,
         administrators: Vec::new(),
@@ -60,7 +61,8 @@ pub fn open(
         trail: Trail::new(Box::new(Discard), audit_key(&root), ChainState::START),
         clock: Box::new(SystemClock),
         marker_key: kdf::derive(root.expose(), Label::Marker, b""),
-    })?);
+    })?;
+    let service = service.with_regions(regions);
     let mut tenants = Vec::new();
     for account in accounts {
         tenants.push(settle(&service, account)?);
@@ -92,7 +94,7 @@ mod tests {
     fn accounts_of_one_service_see_their_own_keys_alone() {
         let accounts: Vec<AccountId> =
             ["111122223333", "444455556666"].map(|text| text.parse().unwrap()).into();
-        let (service, tenants) = open(&accounts, "us-east-1".parse().unwrap()).unwrap();
+        let (service, tenants) = open(&accounts, &["us-east-1".parse().unwrap()]).unwrap();
         assert_ne!(tenants[0].access_key_id, tenants[1].access_key_id);
         let of = |account: &AccountId| {
             CallerContext::direct(Principal::user(account, USER), Source::Internal)

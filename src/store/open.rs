@@ -47,6 +47,8 @@ pub struct EmbeddedOptions {
     pub account: AccountId,
     /// The Region to serve.
     pub region: Region,
+    /// Further Regions.
+    pub regions: Vec<Region>,
     /// Login names of the administrators.
     pub administrators: Vec<String>,
     /// How to unlock; the key file `DIR/root.key` when `None`. On creation, a key file that is
@@ -67,6 +69,7 @@ impl EmbeddedOptions {
             audit: None,
             account: DEFAULT_ACCOUNT.parse().expect("twelve digits"),
             region: DEFAULT_REGION.parse().expect("letters, a dash and a digit"),
+            regions: Vec::new(),
             administrators: vec![user.to_owned()],
             unlock: None,
             create: true,
@@ -193,7 +196,7 @@ pub fn open(options: &EmbeddedOptions) -> Result<Served, OpenError> {
     let administrators = options.administrators.iter();
     let administrators =
         administrators.map(|name| Principal::user(&options.account, name).to_string()).collect();
-    let service = Arc::new(Service::new(Parts {
+    let service = Service::new(Parts {
         account: options.account.clone(),
         region: options.region.clone(),
         administrators,
@@ -202,7 +205,8 @@ pub fn open(options: &EmbeddedOptions) -> Result<Served, OpenError> {
         trail,
         clock: Box::new(SystemClock),
         marker_key: kdf::derive(root.expose(), Label::Marker, b""),
-    })?);
+    })?;
+    let service = service.with_regions(&options.regions);
     service.report_start(found.torn, trail_cut)?;
     let stop = Arc::new((Mutex::new(false), Condvar::new()));
     let housekeeper = keep_house(&service, &stop);

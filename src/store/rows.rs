@@ -13,8 +13,10 @@ use crate::kms::store::{KeyMore, StoreError, VersionMore};
 use crate::secret::Secret;
 
 /// First byte of every row; another encoding of records gets another number. Rows of format 1
-/// hold keys and versions without their last member.
-const FORMAT: u8 = 2;
+/// hold keys and versions without their last member, those of format 2 keys without what ties them
+/// to keys of other Regions.
+const FORMAT: u8 = 3;
+const SECOND: u8 = 2;
 const FIRST: u8 = 1;
 const TAG: usize = 32;
 
@@ -45,11 +47,12 @@ pub fn decode<T: DeserializeOwned>(
 ) -> Result<T, StoreError> {
     let body = check(key, table, name, row)?;
     let whole;
-    let body = if row.first() == Some(&FIRST) {
-        whole = [body, &missing(table)].concat();
-        whole.as_slice()
-    } else {
-        body
+    let body = match row.first() {
+        Some(&before) if before < FORMAT => {
+            whole = [body, &missing(before, table)].concat();
+            whole.as_slice()
+        }
+        _ => body,
     };
     match bincode::serde::decode_from_slice(body, config()) {
         Ok((record, used)) if used == body.len() => Ok(record),
@@ -76,14 +79,19 @@ pub fn check<'r>(
         return Err(damaged());
     }
     match signed.split_first() {
-        Some((&(FORMAT | FIRST), body)) => Ok(body),
+        Some((&(FORMAT | SECOND | FIRST), body)) => Ok(body),
         _ => Err(damaged()),
     }
 }
 
-/// The default of the member that records of a table did not have in format 1.
-fn missing(table: &str) -> Vec<u8> {
+/// The defaults of the members that records of a table did not have in that format.
+fn missing(format: u8, table: &str) -> Vec<u8> {
     let encoded = match table {
+        "keys" if format == SECOND => {
+            let KeyMore { primary, window, .. } = KeyMore::default();
+            bincode::serde::encode_to_vec((primary, window), config())
+        }
+        _ if format == SECOND => return Vec::new(),
         "keys" => bincode::serde::encode_to_vec(KeyMore::default(), config()),
         "versions" => bincode::serde::encode_to_vec(VersionMore::default(), config()),
         _ => return Vec::new(),

@@ -48,7 +48,7 @@ class Kmsd:
     def configure(self, unlock="", store=None, address=None, extra="", name="kmsd.toml"):
         path = self.work / name
         path.write_text(
-            f'{extra}services = ["root"]\nadministrators = ["{login()}"]\n'
+            f'{extra}regions = ["local-2"]\nservices = ["root"]\nadministrators = ["{login()}"]\n'
             f'[store]\ndir = "{store or self.work / "store"}"\n{unlock}\n'
             f'[unix]\npath = "{self.work / (name + ".sock") if name != "kmsd.toml" else self.socket}"\n'
             f'[http]\naddress = "{address or f"127.0.0.1:{self.port}"}"\n'

@@ -13,15 +13,13 @@ import botocore.exceptions
 import botocore.loaders
 
 GRANTEE = "arn:aws:iam::111122223333:user/grantee"
-# What a service without HSM cluster and with one Region answers.
+# What a service without HSM cluster answers.
 NOT_OFFERED = {
     "CreateCustomKeyStore": "CloudHsmClusterNotFoundException",
     "ConnectCustomKeyStore": "CustomKeyStoreNotFoundException",
     "DeleteCustomKeyStore": "CustomKeyStoreNotFoundException",
     "DisconnectCustomKeyStore": "CustomKeyStoreNotFoundException",
     "UpdateCustomKeyStore": "CustomKeyStoreNotFoundException",
-    "ReplicateKey": "UnsupportedOperationException",
-    "UpdatePrimaryRegion": "UnsupportedOperationException",
     "Encapsulate": "UnknownOperationException",
     "Decapsulate": "UnknownOperationException",
 }
@@ -54,7 +52,6 @@ class Bench:
         self.signing = make(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
         self.agreeing = make(KeySpec="ECC_NIST_P256", KeyUsage="KEY_AGREEMENT")
         self.mac = make(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
-        self.everywhere = make(MultiRegion=True)
         self.make = make
 
     def grant(self):
@@ -69,6 +66,11 @@ class Bench:
     def doomed(self):
         key = self.make()
         self.kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+        return key
+
+    def replicated(self):
+        key = self.make(MultiRegion=True)
+        self.kms.replicate_key(KeyId=key, ReplicaRegion="local-2")
         return key
 
     def imported(self, operation):
@@ -131,7 +133,8 @@ class Bench:
                 Policy=kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"]),
             "GetKeyPolicy": lambda: dict(KeyId=key, PolicyName="default"),
             "ReEncrypt": lambda: dict(CiphertextBlob=blob(), DestinationKeyId=key),
-            "ReplicateKey": lambda: dict(KeyId=self.everywhere, ReplicaRegion="local-2"),
+            "ReplicateKey": lambda: dict(
+                KeyId=self.make(MultiRegion=True), ReplicaRegion="local-2"),
             "RetireGrant": lambda: dict(
                 KeyId=kms.describe_key(KeyId=key)["KeyMetadata"]["Arn"], GrantId=self.grant()),
             "RevokeGrant": lambda: dict(KeyId=key, GrantId=self.grant()),
@@ -142,7 +145,7 @@ class Bench:
             "UpdateAlias": lambda: dict(AliasName=self.alias(), TargetKeyId=key),
             "UpdateCustomKeyStore": lambda: store,
             "UpdateKeyDescription": lambda: dict(KeyId=key, Description="d"),
-            "UpdatePrimaryRegion": lambda: dict(KeyId=self.everywhere, PrimaryRegion="local-2"),
+            "UpdatePrimaryRegion": lambda: dict(KeyId=self.replicated(), PrimaryRegion="local-2"),
             "Verify": lambda: dict(**sign, Signature=kms.sign(**sign)["Signature"]),
             "VerifyMac": lambda: dict(**mac, Mac=kms.generate_mac(**mac)["Mac"]),
         }

@@ -144,6 +144,8 @@ pub struct KeyMetadata {
     pub multi_region: bool,
     /// Where the others of a multi-Region key are.
     pub multi_region_configuration: Option<MultiRegionConfiguration>,
+    /// How long a primary waits for its deletion once its replicas are gone.
+    pub pending_deletion_window_in_days: Option<i32>,
     /// Names the material that new ciphertexts use: 64 hex digits.
     pub current_key_material_id: Option<String>,
 }
@@ -298,7 +300,7 @@ pub struct ScheduleKeyDeletionReply {
     /// ARN of the key.
     pub key_id: String,
     /// When it will be gone.
-    pub deletion_date: Timestamp,
+    pub deletion_date: Option<Timestamp>,
     /// PendingDeletion.
     pub key_state: KeyState,
     /// The waiting time in days.

@@ -49,7 +49,7 @@ pub struct ReplicateKeyReply {
     /// Its key policy.
     pub replica_policy: String,
     /// Its labels.
-    pub replica_tags: Vec<Tag>,
+    pub replica_tags: Option<Vec<Tag>>,
 }
 
 /// Asks for [`UpdatePrimaryRegion`](super::Action::UpdatePrimaryRegion).

@@ -82,7 +82,7 @@ pub fn grant_tokens(tokens: &[String]) -> Result<(), KmsError> {
 /// `alias/` and 1 to 250 of the characters that AWS allows.
 pub fn alias_name(name: &str) -> Result<(), KmsError> {
     text_len("aliasName", name, 1, ALIAS_MAX)?;
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "/_-".contains(c);
+    let allowed = |c: char| c.is_ascii_alphanumeric() || ":/_-".contains(c);
     let rest = name.strip_prefix("alias/").ok_or(KmsError::AliasPrefix)?;
     if rest.is_empty() {
         return Err(KmsError::AliasPrefix);
@@ -94,6 +94,9 @@ pub fn alias_name(name: &str) -> Result<(), KmsError> {
             pattern: Pattern::AliasName,
         }
         .into());
+    }
+    if rest.contains(':') {
+        return Err(Violation::AliasCharacters { name: name.into() }.into());
     }
     if rest.starts_with("aws/") || rest == "aws" {
         return Err(KmsError::AliasReserved);

@@ -95,6 +95,9 @@ pub fn add_key(context: &mut Context, key: &Key) {
     context.one("kms:CustomerMasterKeyUsage", record.usage.as_str());
     context.one("kms:KeyOrigin", record.origin.as_str());
     context.one("kms:MultiRegion", if record.id.multi_region() { "true" } else { "false" });
+    if record.id.multi_region() {
+        context.one("kms:MultiRegionKeyType", key.multi_region_type());
+    }
     if !key.aliases.is_empty() {
         context.many("kms:ResourceAliases", key.aliases.clone());
     }

@@ -99,6 +99,9 @@ pub enum UnsupportedFault {
     /// A copy of a key that is of one Region.
     #[error("Unable to replicate a non-MultiRegion key {0}")]
     NotMultiRegion(String),
+    /// What only the primary of a multi-Region key takes.
+    #[error("{0} is not a multi-region primary key.")]
+    NotPrimary(String),
     /// A copy in a Region that is not served.
     #[error("Region {0} is not served here")]
     Region(String),

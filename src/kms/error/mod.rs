@@ -119,6 +119,14 @@ pub enum KmsError {
         /// The alias's ARN.
         arn: String,
     },
+    /// The key has a replica there already.
+    #[error("A key with the id {id} already exists in Region {region}")]
+    ReplicaExists {
+        /// The key's id.
+        id: String,
+        /// The Region.
+        region: String,
+    },
     /// An alias name without its prefix, or with nothing after it.
     #[error(
         "Alias must start with the prefix \"alias/\". Please see http://docs.aws.amazon.com/kms/latest/APIReference/API_CreateAlias.html"
@@ -262,7 +270,9 @@ impl KmsError {
             KmsError::InvalidKeyUsage { .. } | KmsError::IncompatibleAlgorithm { .. } => {
                 "InvalidKeyUsageException"
             }
-            KmsError::AliasExists { .. } => "AlreadyExistsException",
+            KmsError::AliasExists { .. } | KmsError::ReplicaExists { .. } => {
+                "AlreadyExistsException"
+            }
             KmsError::AliasPrefix => "ValidationException",
             KmsError::AliasReserved => "NotAuthorizedException",
             KmsError::LimitExceeded { .. } => "LimitExceededException",
@@ -295,6 +305,7 @@ impl KmsError {
     pub fn message(&self) -> Option<String> {
         match self {
             KmsError::InvalidCiphertext
+            | KmsError::AliasReserved
             | KmsError::InvalidSignature
             | KmsError::InvalidMac
             | KmsError::Unsupported { what: UnsupportedFault::KeyKind } => None,

@@ -97,6 +97,12 @@ pub enum Violation {
         /// What it must look like.
         pattern: Pattern,
     },
+    /// A character that alias names had once.
+    #[error("{name} contains invalid characters for an alias")]
+    AliasCharacters {
+        /// What was given.
+        name: String,
+    },
     /// GenerateRandom without its one member.
     #[error("NumberOfBytes is required.")]
     NumberOfBytesRequired,

@@ -16,7 +16,7 @@ use crate::kms::authz::{Authorized, Permission, Plain, may};
 use crate::kms::error::{KmsError, Quota, Violation};
 use crate::kms::id::alias_arn;
 use crate::kms::key::{Gate, Key};
-use crate::kms::store::{AliasRecord, Change};
+use crate::kms::store::{AliasRecord, Change, Store as _};
 use crate::sync::Arc;
 
 /// Aliases per key.

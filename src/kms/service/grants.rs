@@ -28,7 +28,7 @@ use crate::kms::grant::{GrantConstraints, GrantOperation, GrantRecord, MAX_PAIRS
 use crate::kms::hex;
 use crate::kms::id::key_arn;
 use crate::kms::key::{Gate, Key};
-use crate::kms::store::Change;
+use crate::kms::store::{Change, Store as _};
 use crate::secret::Secret;
 
 /// Grants per key.

@@ -18,7 +18,7 @@ use crate::kms::error::{InternalFault, KmsError, Quota, TagFault, UnsupportedFau
 use crate::kms::id::{KeyId, KeyVersion, key_arn};
 use crate::kms::key::{Gate, Key, usages};
 use crate::kms::policy::{Policy, key_policy};
-use crate::kms::store::{Change, KeyMore, KeyRecord, VersionMore, VersionRecord};
+use crate::kms::store::{Change, KeyMore, KeyRecord, Store as _, VersionMore, VersionRecord};
 use crate::sync::Arc;
 
 /// Keys per account.
@@ -180,15 +180,20 @@ impl Service {
         })?;
         unmanaged(&key)?;
         key.admits(Gate::Schedule)?;
+        // A primary goes after its replicas: its waiting time begins then.
+        let last = key.record.more.primary.is_some() || key.relatives.replicas.is_empty();
         let at = self.now().plus_seconds(i64::from(days) * SECONDS_PER_DAY);
+        let key_state =
+            if last { KeyState::PendingDeletion } else { KeyState::PendingReplicaDeletion };
         let changes = changed(&ok, |record| {
-            record.state = KeyState::PendingDeletion;
-            record.deletion = Some(at.0);
+            record.state = key_state;
+            record.deletion = last.then_some(at.0);
+            record.more.window = if last { None } else { u32::try_from(days).ok() };
         });
         let reply = ScheduleKeyDeletionReply {
             key_id: key.arn.clone(),
-            deletion_date: Timestamp(at),
-            key_state: KeyState::PendingDeletion,
+            deletion_date: last.then_some(Timestamp(at)),
+            key_state,
             pending_window_in_days: days,
         };
         Done::change(Reply::ScheduleKeyDeletion(reply), changes)
@@ -203,6 +208,7 @@ impl Service {
         let changes = changed(&ok, |record| {
             record.state = KeyState::Disabled;
             record.deletion = None;
+            record.more.window = None;
         });
         let key_id = ok.target().arn.clone();
         Done::change(Reply::CancelKeyDeletion(CancelKeyDeletionReply { key_id }), changes)

@@ -8,7 +8,7 @@ use crate::kms::api::types::{KeyManager, KeySpec, KeyState, KeyUsage, Origin};
 use crate::kms::audit::Record;
 use crate::kms::error::{InternalFault, KmsError};
 use crate::kms::id::{KeyId, KeyVersion, key_arn};
-use crate::kms::store::{AliasRecord, Change, KeyMore, KeyRecord};
+use crate::kms::store::{AliasRecord, Change, KeyMore, KeyRecord, Store as _};
 
 impl Service {
     /// The key behind `alias/aws/kmsfs`, made now if it is not there yet. It serves everybody of
@@ -59,24 +59,35 @@ impl Service {
     /// # Crash
     /// A stop between record and change leaves the key to the next call.
     pub fn run_due(&self) -> Result<usize, KmsError> {
+        let mut gone = self.run_due_here()?;
+        for sibling in &self.siblings {
+            gone = gone.saturating_add(sibling.run_due_here()?);
+        }
+        Ok(gone)
+    }
+
+    fn run_due_here(&self) -> Result<usize, KmsError> {
         let _writer = self.writer.lock();
         let now = self.now();
-        let (mut changes, mut gone) = (Vec::new(), 0usize);
+        let (mut changes, mut elsewhere, mut gone) = (Vec::new(), Vec::new(), 0usize);
         for id in self.store.keys_due(now)? {
             let Some(key) = self.load_key(id)? else { continue };
             if key.record.deletion.is_some_and(|at| at <= now.0) {
                 self.event("DeleteKey", id, Map::new())?;
                 changes.push(Change::DeleteKey(id));
+                elsewhere.extend(self.bereaved(&key)?);
                 gone = gone.saturating_add(1);
             } else if key.record.more.expiry.is_some_and(|at| at <= now.0) {
                 self.event("DeleteExpiredKeyMaterial", id, Map::new())?;
                 changes.extend(self.expire(&key));
             } else {
-                changes.extend(self.rotate_due(&key)?);
+                let rotated = self.rotate_due(&key)?;
+                elsewhere.extend(self.shared(&key, &rotated)?);
+                changes.extend(rotated);
             }
         }
         if !changes.is_empty() {
-            self.commit(changes)?;
+            self.commit_all(changes, elsewhere)?;
         }
         Ok(gone)
     }

@@ -10,6 +10,7 @@ use crate::kms::error::{InternalFault, KmsError};
 use crate::kms::id::{AccountId, KeyId, alias_arn, key_arn};
 use crate::kms::key::Key;
 use crate::kms::policy::{Policy, identity_policy, key_policy};
+use crate::kms::store::Store as _;
 use crate::sync::Arc;
 
 /// Most entries of each kind; beyond it the cache starts afresh.
@@ -49,6 +50,7 @@ fn waiting_after(key: Arc<Key>, now: i64) -> Result<Arc<Key>, KmsError> {
         versions: key.versions.clone(),
         aliases: key.aliases.clone(),
         grants: key.grants.clone(),
+        relatives: key.relatives.clone(),
     }))
 }
 
@@ -132,7 +134,9 @@ impl Service {
         // It was accepted when it was put: what does not parse now was damaged since.
         let policy = key_policy(&record.policy).map_err(|_| InternalFault::Record)?;
         let grants = self.store.grants(id)?;
-        let key = Key { grants, ..Key::new(&self.region, record, policy, versions, aliases) };
+        let relatives = self.relatives(&record)?;
+        let key =
+            Key { grants, relatives, ..Key::new(&self.region, record, policy, versions, aliases) };
         let key = Arc::new(key);
         self.note_key(&key);
         if self.cache.keys.len() >= CACHE_MAX {

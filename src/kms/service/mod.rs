@@ -39,6 +39,7 @@ mod users;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{OnceLock, Weak};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -50,6 +51,7 @@ use super::custody::{Custody, CustodyError};
 use super::error::{InternalFault, KmsError};
 use super::id::{AccountId, KeyId, Region};
 use super::policy::{Policy, identity_policy};
+use super::regional::Regional;
 use super::store::{Change, Store, StoreError};
 use crate::clock::{Clock, Millis};
 use crate::secret::Secret;
@@ -69,27 +71,31 @@ pub use users::AccessKey;
 /// Name of the stored value that remembers how far the audit trail has come.
 pub const META_AUDIT: &str = "audit";
 
-/// The key service of one account and Region. Shared behind an `Arc`; every method may be
+/// The key service of one Region. Shared behind an `Arc`; every method may be
 /// called from any thread and may block for a disk flush.
 pub struct Service {
     account: AccountId,
     region: Region,
     administrators: HashSet<String>,
     administration: Arc<Policy>,
-    store: Box<dyn Store>,
-    custody: Box<dyn Custody>,
-    trail: Trail,
-    clock: Box<dyn Clock>,
-    marker_key: Secret<[u8; 32]>,
+    store: Regional,
+    custody: Arc<dyn Custody>,
+    trail: Arc<Trail>,
+    clock: Arc<dyn Clock>,
+    marker_key: Arc<Secret<[u8; 32]>>,
     cache: Cache,
     moments: Moments,
     last_uses: DashMap<KeyId, LastUse>,
     started: Millis,
-    loading: RwLock<()>,
-    writer: Mutex<()>,
+    loading: Arc<RwLock<()>>,
+    writer: Arc<Mutex<()>>,
     epoch: AtomicU64,
     epoch_lock: Mutex<()>,
     epoch_moved: Condvar,
+    /// All Regions, this one too.
+    family: Arc<OnceLock<Vec<Weak<Service>>>>,
+    /// The further Regions; the first one keeps them.
+    siblings: Vec<Arc<Service>>,
 }
 
 /// What a service is made of.
@@ -117,15 +123,21 @@ pub struct Parts {
 struct Done<R> {
     reply: R,
     changes: Vec<Change>,
+    /// Changes in other Regions.
+    elsewhere: Vec<(Region, Change)>,
 }
 
 impl<R> Done<R> {
     fn read(reply: R) -> Result<Done<R>, KmsError> {
-        Ok(Done { reply, changes: Vec::new() })
+        Ok(Done { reply, changes: Vec::new(), elsewhere: Vec::new() })
+    }
+
+    fn changes_something(&self) -> bool {
+        !self.changes.is_empty() || !self.elsewhere.is_empty()
     }
 
     fn change(reply: R, changes: Vec<Change>) -> Result<Done<R>, KmsError> {
-        Ok(Done { reply, changes })
+        Ok(Done { reply, changes, elsewhere: Vec::new() })
     }
 }
 
@@ -152,20 +164,22 @@ impl Service {
             region: parts.region,
             administrators: parts.administrators.into_iter().collect(),
             administration: Arc::new(administration),
-            store: parts.store,
-            custody: parts.custody,
-            trail: parts.trail,
+            store: Regional::first(Arc::from(parts.store)),
+            custody: Arc::from(parts.custody),
+            trail: Arc::new(parts.trail),
             last_uses: DashMap::new(),
             started: parts.clock.now(),
-            clock: parts.clock,
-            marker_key: parts.marker_key,
+            clock: Arc::from(parts.clock),
+            marker_key: Arc::new(parts.marker_key),
             cache: Cache::default(),
             moments: Moments::default(),
-            loading: RwLock::new(()),
-            writer: Mutex::new(()),
+            loading: Arc::default(),
+            writer: Arc::default(),
             epoch: AtomicU64::new(epoch),
             epoch_lock: Mutex::new(()),
             epoch_moved: Condvar::new(),
+            family: Arc::default(),
+            siblings: Vec::new(),
         })
     }
 
@@ -208,7 +222,7 @@ impl Service {
             .validate()
             .and_then(|()| self.known_tokens(grant_tokens(&request)))
             .and_then(|()| self.dispatch(&mut call, request));
-        if outcome.as_ref().is_ok_and(|done| !done.changes.is_empty()) {
+        if outcome.as_ref().is_ok_and(Done::changes_something) {
             return Begun(Half::Over(Box::new(self.finish(call, outcome))));
         }
         let record = call.into_record(outcome.as_ref().err());
@@ -317,13 +331,13 @@ impl Service {
 
     /// Records the outcome, then makes its changes, then gives it.
     fn finish<R>(&self, call: Call<'_>, outcome: Result<Done<R>, KmsError>) -> Result<R, KmsError> {
-        let changes = outcome.as_ref().is_ok_and(|done| !done.changes.is_empty());
+        let changes = outcome.as_ref().is_ok_and(Done::changes_something);
         let again = changes.then(|| call.clone_head());
         let record = call.into_record(outcome.as_ref().err());
         self.trail.record(&[record]).map_err(|_| unrecorded())?;
         let done = outcome?;
         let Some(again) = again else { return Ok(done.reply) };
-        if let Err(error) = self.commit(done.changes) {
+        if let Err(error) = self.commit_all(done.changes, done.elsewhere) {
             // The record said that it would happen; say that it did not.
             let record = again.into_record(Some(&error));
             if self.trail.record(&[record]).is_err() {
@@ -335,18 +349,39 @@ impl Service {
     }
 
     /// Makes changes durable, forgets what was cached of before, and moves the epoch.
-    fn commit(&self, mut changes: Vec<Change>) -> Result<(), KmsError> {
-        changes.push(Change::PutMeta(META_AUDIT, self.trail.position().to_bytes()));
+    fn commit(&self, changes: Vec<Change>) -> Result<(), KmsError> {
+        self.commit_all(changes, Vec::new())
+    }
+
+    /// The same, with changes in other Regions: all of them at once, or none.
+    fn commit_all(
+        &self,
+        changes: Vec<Change>,
+        elsewhere: Vec<(Region, Change)>,
+    ) -> Result<(), KmsError> {
+        let others: Vec<Arc<Service>> = self.others().collect();
+        let mut raw: Vec<Change> = changes.into_iter().map(|c| self.store.raw(c)).collect();
+        for (region, change) in elsewhere {
+            let there = others.iter().find(|other| other.region == region);
+            raw.push(there.ok_or(InternalFault::Record)?.store.raw(change));
+        }
+        raw.push(Change::PutMeta(META_AUDIT, self.trail.position().to_bytes()));
         let generation = {
             let _loading = self.loading.write();
-            let generation = self.store.commit(&changes);
+            let generation = self.store.commit_raw(&raw);
             self.cache.clear();
+            others.iter().for_each(|other| other.cache.clear());
             generation?
         };
+        others.iter().for_each(|other| other.move_epoch(generation));
+        self.move_epoch(generation);
+        Ok(())
+    }
+
+    fn move_epoch(&self, generation: u64) {
         let _guard = self.epoch_lock.lock();
         self.epoch.store(generation, Ordering::Release);
         self.epoch_moved.notify_all();
-        Ok(())
     }
 
     fn now(&self) -> Millis {

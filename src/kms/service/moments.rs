@@ -14,7 +14,7 @@ use super::Service;
 use crate::kms::error::KmsError;
 use crate::kms::key::Key;
 use crate::kms::policy::Policy;
-use crate::kms::store::Change;
+use crate::kms::store::{Change, Store as _};
 
 /// Moments remembered; those farthest away give way, and are noted again with the next load.
 const MAX_MOMENTS: usize = 1 << 18;
@@ -68,6 +68,14 @@ impl Service {
     /// # Crash
     /// A grant that is over allows nothing, whether it is still there or not.
     pub fn run_moments(&self) -> Result<bool, KmsError> {
+        let mut came = self.run_moments_here()?;
+        for sibling in &self.siblings {
+            came |= sibling.run_moments_here()?;
+        }
+        Ok(came)
+    }
+
+    fn run_moments_here(&self) -> Result<bool, KmsError> {
         let now = self.now().0;
         let came = {
             let mut ahead = self.moments.ahead.lock();

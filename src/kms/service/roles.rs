@@ -16,7 +16,7 @@ use crate::kms::authz::{Authorized, Permission, Plain, may};
 use crate::kms::error::{Entity, InternalFault, KmsError, Violation};
 use crate::kms::id::AccountId;
 use crate::kms::policy::trust_policy;
-use crate::kms::store::{Change, UserRecord};
+use crate::kms::store::{Change, Store as _, UserRecord};
 
 /// Name of the stored list of accounts.
 const META_ACCOUNTS: &str = "accounts";
@@ -62,7 +62,11 @@ impl Service {
             let name = account.to_string();
             return Err(KmsError::NoSuchEntity { what: Entity::Account, name });
         }
-        if self.store.key_count(&account)? > 0 {
+        let mut keys = self.store.key_count(&account)?;
+        for other in self.others() {
+            keys = keys.saturating_add(other.store.key_count(&account)?);
+        }
+        if keys > 0 {
             return Err(Violation::AccountInUse.into());
         }
         let mut changes = vec![put(&tenants)?];

@@ -5,6 +5,7 @@ use serde_json::Map;
 use super::call::Call;
 use super::keys::{changed, unmanaged};
 use super::lookup::{Named, Naming};
+use super::regions::leads;
 use super::{Done, Service};
 use crate::clock::Millis;
 use crate::kms::api::types::{
@@ -55,7 +56,8 @@ impl Service {
         // Asking for the period that holds already does not put the next rotation off.
         let plan = old.filter(|plan| plan.days == days).unwrap_or_else(|| self.plan(days));
         let changes = changed(&ok, |record| record.more.rotation = Some(plan));
-        Done::change(Reply::EnableKeyRotation(Nothing), changes)
+        let elsewhere = self.shared(ok.target(), &changes)?;
+        Ok(Done { reply: Reply::EnableKeyRotation(Nothing), changes, elsewhere })
     }
 
     pub(super) fn disable_key_rotation(
@@ -66,7 +68,8 @@ impl Service {
         let ok = self.rotating::<may::DisableKeyRotation>(call, &r.key_id, Gate::Use)?;
         automatic(ok.target())?;
         let changes = changed(&ok, |record| record.more.rotation = None);
-        Done::change(Reply::DisableKeyRotation(Nothing), changes)
+        let elsewhere = self.shared(ok.target(), &changes)?;
+        Ok(Done { reply: Reply::DisableKeyRotation(Nothing), changes, elsewhere })
     }
 
     pub(super) fn get_key_rotation_status(
@@ -106,8 +109,9 @@ impl Service {
             return Err(KmsError::LimitExceeded { what: Quota::Rotations, max: MAX_ON_DEMAND });
         }
         let changes = self.rotate(&key, RotationType::OnDemand)?;
-        let key_id = key.arn.clone();
-        Done::change(Reply::RotateKeyOnDemand(RotateKeyOnDemandReply { key_id }), changes)
+        let elsewhere = self.shared(&key, &changes)?;
+        let reply = Reply::RotateKeyOnDemand(RotateKeyOnDemandReply { key_id: key.arn.clone() });
+        Ok(Done { reply, changes, elsewhere })
     }
 
     pub(super) fn list_key_rotations(
@@ -227,6 +231,9 @@ impl Service {
         key.admits(gate)?;
         if key.record.spec != KeySpec::SymmetricDefault {
             return Err(KmsError::Unsupported { what: UnsupportedFault::KeyKind });
+        }
+        if gate != Gate::Any {
+            leads(&key)?;
         }
         Ok(ok)
     }

@@ -21,6 +21,7 @@ use crate::kms::caller::{CallerContext, Principal, Session};
 use crate::kms::error::{InternalFault, KmsError, Pattern, PolicyFault, PolicyMistake, Violation};
 use crate::kms::id::AccountId;
 use crate::kms::policy::{identity_policy, trust_policy};
+use crate::kms::store::Store as _;
 use crate::secret::Secret;
 
 /// How long a session lasts when nobody says, and at most when a session begins it: seconds.

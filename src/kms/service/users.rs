@@ -11,7 +11,7 @@ use crate::kms::caller::{Principal, Session};
 use crate::kms::error::{Entity, InternalFault, KmsError, Pattern, Quota, Violation};
 use crate::kms::id::AccountId;
 use crate::kms::policy::identity_policy;
-use crate::kms::store::{AccessKeyRecord, Change, UserRecord};
+use crate::kms::store::{AccessKeyRecord, Change, Store as _, UserRecord};
 use crate::secret::Secret;
 use crate::sync::Arc;
 

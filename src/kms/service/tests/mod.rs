@@ -8,6 +8,7 @@ mod import;
 mod memory;
 mod moments;
 mod records;
+mod regions;
 mod roles;
 
 use serde_json::{Value, json};

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{World, error_name};
 use crate::kms::api::{IamReply, IamRequest};
 use crate::kms::audit::verify::Verifier;
+use crate::kms::store::Store as _;
 use crate::secret::Secret;
 
 #[test]
