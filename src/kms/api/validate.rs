@@ -39,12 +39,11 @@ pub fn text_len(member: &str, text: &str, min: usize, max: usize) -> Result<(), 
 
 /// Bytes of a blob, whose value is never repeated in a message.
 pub fn bytes_len(member: &str, len: usize, min: usize, max: usize) -> Result<(), KmsError> {
-    let value = String::from("java.nio.HeapByteBuffer");
     if len < min {
-        return Err(Violation::TooShort { member: member.into(), value, min }.into());
+        return Err(Violation::TooFew { member: member.into(), min }.into());
     }
     if len > max {
-        return Err(Violation::TooLong { member: member.into(), value, max }.into());
+        return Err(Violation::TooMany { member: member.into(), max }.into());
     }
     Ok(())
 }

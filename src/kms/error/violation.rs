@@ -51,7 +51,17 @@ pub enum Violation {
         /// The greatest length.
         max: usize,
     },
-    /// Too many entries.
+    /// Too few bytes.
+    #[error(
+        "1 validation error detected: Value at '{member}' failed to satisfy constraint: Member must have length greater than or equal to {min}"
+    )]
+    TooFew {
+        /// Its name.
+        member: String,
+        /// The least.
+        min: usize,
+    },
+    /// Too many entries or bytes.
     #[error(
         "1 validation error detected: Value at '{member}' failed to satisfy constraint: Member must have length less than or equal to {max}"
     )]
