@@ -199,6 +199,12 @@ impl Service {
         };
         let key = self.key(grant.key)?.ok_or(KmsError::InvalidGrantToken)?;
         call.resource(&key.arn);
+        // The key's policy can deny it; to allow it is not for it to say.
+        if let Err(denied @ KmsError::AccessDenied { explicit: true, .. }) =
+            call.may_on_key::<may::RetireGrant>(&key, None, None, |_| {})
+        {
+            return Err(denied);
+        }
         // By what the grant says, unless a policy denies it; or by identity policies of the
         // account that made it, which the key's policy has no say in.
         match call.may::<may::RetireGrant>(&key.arn, |_| {}) {

@@ -4,6 +4,7 @@
 mod actions;
 mod bodies;
 mod filesystem;
+mod grants;
 mod import;
 mod memory;
 mod moments;
