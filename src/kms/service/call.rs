@@ -107,8 +107,9 @@ impl<'a> Call<'a> {
                 add_encryption(&mut context, pairs);
                 context.one("kms:EncryptionAlgorithm", "SYMMETRIC_DEFAULT");
             }
-            extend(&mut context);
         }
+        // What the action itself says: the filesystem's own rule asks for it beside all policies.
+        extend(&mut context);
         self.decide(key.clone(), &context, encryption)
     }
 
