@@ -62,6 +62,9 @@ pub enum Command {
     /// Ways to unlock the embedded key store.
     #[command(subcommand)]
     Slot(SlotCommand),
+    /// The key store as a whole: its copies, and backups of it.
+    #[command(subcommand)]
+    Keystore(super::keystore::KeystoreCommand),
     /// The audit trail.
     #[command(subcommand)]
     Audit(AuditCommand),

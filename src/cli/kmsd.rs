@@ -108,7 +108,9 @@ pub fn exit_of_open(error: &OpenError) -> Exit {
         OpenError::Directory { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
             Exit::NotPermitted
         }
-        OpenError::Directory { .. } | OpenError::Service(_) => Exit::Failed,
+        OpenError::Directory { .. } | OpenError::Service(_) | OpenError::Occupied { .. } => {
+            Exit::Failed
+        }
         OpenError::Store(_) | OpenError::Audit(_) => Exit::Damaged,
     }
 }

@@ -18,6 +18,7 @@ mod iam;
 mod info;
 mod init;
 mod key;
+mod keystore;
 pub mod kmsd;
 pub mod kmsd_config;
 mod kmsd_dev;
@@ -95,6 +96,7 @@ fn dispatch(command: Command, out: Out) -> Result<(), CliError> {
         Command::Policy(command) => policy::run(command, out),
         Command::Iam(command) => iam::run(command, out),
         Command::Slot(command) => slot::run(command, out),
+        Command::Keystore(command) => keystore::run(command, out),
         Command::Audit(command) => audit::run(command, out),
         Command::Generate(command) => generate::run(&command),
     }

@@ -85,6 +85,7 @@ pub fn exit(e: &OpenError) -> Exit {
     match e {
         OpenError::Directory { source, .. } => super::error::of_io(source),
         OpenError::Lock { .. } => Exit::Busy,
+        OpenError::Occupied { .. } => Exit::Failed,
         OpenError::Store(EmbeddedError::Missing { .. }) => Exit::Locked,
         OpenError::Store(EmbeddedError::Unusable { cause, .. }) => match cause {
             CopyError::TooNew { .. } => Exit::TooNew,
@@ -107,6 +108,9 @@ pub fn remedy(e: &OpenError) -> &'static str {
     match e {
         OpenError::Directory { .. } => "check owner and mode, or name another with keystore=",
         OpenError::Lock { .. } => "wait for that process to end",
+        OpenError::Occupied { .. } => {
+            "name an empty directory; 'keystore restore --replace' puts a backup in its place"
+        }
         OpenError::Store(EmbeddedError::Missing { .. }) => "check the path, or restore the store",
         OpenError::Store(EmbeddedError::Unusable { cause: CopyError::TooNew { .. }, .. }) => {
             "use a newer kmsfs"

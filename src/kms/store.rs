@@ -270,6 +270,11 @@ pub trait Store: Send + Sync + 'static {
     /// A named value.
     fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
 
+    /// Checks some of what is stored, in turns, and repairs what can be. Called now and then.
+    fn scrub(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Applies all changes, or none. When it returns `Ok`, they outlive a power cut. Returns the
     /// generation: a number that grows with every commit, and over restarts.
     ///

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
-use super::copy::{self, Copy, CopyError, io, pair};
+use super::copy::{self, Copy, CopyError, Place, io, pair};
 use super::lock::StoreLock;
 use super::rows;
 use crate::clock::Millis;
@@ -25,21 +25,25 @@ use crate::sync::Mutex;
 /// A store that is found and checked, but whose rows cannot be believed yet.
 pub struct Locked {
     /// Newest first.
-    copies: Vec<Copy>,
+    pub(super) copies: Vec<Copy>,
     /// Directories without a usable copy.
-    broken: Vec<(PathBuf, CopyError)>,
+    pub(super) broken: Vec<(PathBuf, CopyError)>,
 }
 
 /// A store in use.
 pub struct Embedded {
-    key: Secret<[u8; 32]>,
-    copies: Mutex<Copies>,
+    pub(super) key: Secret<[u8; 32]>,
+    pub(super) copies: Mutex<Copies>,
     lock: Option<StoreLock>,
 }
 
-struct Copies {
-    lead: Copy,
-    mirrors: Vec<Copy>,
+pub(super) struct Copies {
+    pub lead: Copy,
+    pub mirrors: Vec<Copy>,
+    /// Directories whose copy is not written to any more, until it is repaired.
+    pub left_out: Vec<PathBuf>,
+    /// How far the scrub has come.
+    pub scrubbed: Place,
 }
 
 /// What was found and done at the start, for the log and for people.
@@ -130,29 +134,33 @@ impl Locked {
     /// copies equal to it.
     pub fn unlock(self, key: Secret<[u8; 32]>) -> Result<(Embedded, OpenReport), EmbeddedError> {
         let mut report = OpenReport::default();
-        let mut lead: Option<Copy> = None;
+        let mut lead: Option<(Copy, [u8; 32])> = None;
         let mut mirrors = Vec::new();
         let mut repair: Vec<(PathBuf, String)> =
             self.broken.into_iter().map(|(dir, error)| (dir, error.to_string())).collect();
         for copy in self.copies {
+            let dir = copy.dir.clone();
             match &lead {
-                None if copy.verify(&key).is_ok() => lead = Some(copy),
-                Some(lead) if lead.generation == copy.generation && copy.verify(&key).is_ok() => {
-                    mirrors.push(copy);
-                }
-                Some(lead) if copy.generation < lead.generation => {
+                Some((lead, _)) if copy.generation < lead.generation => {
                     let behind = lead.generation.saturating_sub(copy.generation);
-                    repair.push((copy.dir.clone(), format!("{behind} commits behind")));
+                    repair.push((dir, format!("{behind} commits behind")));
                 }
-                _ => repair.push((copy.dir.clone(), "records do not authenticate".into())),
+                lead_so_far => match (copy.verify(&key), lead_so_far) {
+                    (Err(_), _) => repair.push((dir, "records do not authenticate".into())),
+                    (Ok(content), None) => lead = Some((copy, content)),
+                    (Ok(content), Some((_, wanted))) if content == *wanted => mirrors.push(copy),
+                    (Ok(_), Some(_)) => repair.push((dir, "records are missing".into())),
+                },
             }
         }
+        let lead = lead.map(|(copy, _)| copy);
         let lead = lead.ok_or(EmbeddedError::Damaged)?;
         report.lead.clone_from(&lead.dir);
         for (dir, what) in repair {
             match lead.replicate(&dir) {
                 Ok(copy) => {
-                    tracing::warn!(dir = %dir.display(), what, "a copy of the key store was repaired");
+                    tracing::warn!(dir = %dir.display(), what, from = %lead.dir.display(),
+                        "a copy of the key store was repaired");
                     mirrors.push(copy);
                     report.repaired.push((dir, what));
                 }
@@ -163,7 +171,9 @@ impl Locked {
                 }
             }
         }
-        Ok((Embedded { key, copies: Mutex::new(Copies { lead, mirrors }), lock: None }, report))
+        let left_out = report.left_out.iter().map(|(dir, _)| dir.clone()).collect();
+        let copies = Mutex::new(Copies { lead, mirrors, left_out, scrubbed: Place::default() });
+        Ok((Embedded { key, copies, lock: None }, report))
     }
 }
 
@@ -189,14 +199,32 @@ impl Embedded {
             return Err(missing());
         }
         let lead = copies.remove(0);
-        Ok(Embedded { key, copies: Mutex::new(Copies { lead, mirrors: copies }), lock: None })
+        Ok(Embedded {
+            key,
+            copies: Mutex::new(Copies {
+                lead,
+                mirrors: copies,
+                left_out: Vec::new(),
+                scrubbed: Place::default(),
+            }),
+            lock: None,
+        })
     }
 
     /// An empty store in memory, without slots: nothing of it is to be opened again.
     pub fn in_memory(key: Secret<[u8; 32]>) -> Result<Embedded, EmbeddedError> {
         let lead = Copy::in_memory()
             .map_err(|cause| EmbeddedError::Write { dir: PathBuf::new(), cause })?;
-        Ok(Embedded { key, copies: Mutex::new(Copies { lead, mirrors: Vec::new() }), lock: None })
+        Ok(Embedded {
+            key,
+            copies: Mutex::new(Copies {
+                lead,
+                mirrors: Vec::new(),
+                left_out: Vec::new(),
+                scrubbed: Place::default(),
+            }),
+            lock: None,
+        })
     }
 
     /// Whether any of `dirs` holds something that is or was a store.
@@ -220,7 +248,7 @@ impl Embedded {
             slots.iter().map(|(number, slot)| (*number, encode_slot(slot))).collect();
         let mut copies = self.copies.lock();
         let generation = copies.lead.generation.saturating_add(1);
-        let Copies { lead, mirrors } = &mut *copies;
+        let Copies { lead, mirrors, .. } = &mut *copies;
         for copy in std::iter::once(lead).chain(mirrors) {
             let dir = copy.dir.clone();
             copy.put_slots(&encoded, generation)
@@ -235,29 +263,48 @@ impl Embedded {
         std::iter::once(&copies.lead).chain(&copies.mirrors).map(|copy| copy.dir.clone()).collect()
     }
 
+    /// Asks the leading copy; one that cannot answer is left out, and the next one asked.
+    fn ask<T>(&self, question: impl Fn(&Copy) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut copies = self.copies.lock();
+        loop {
+            match question(&copies.lead) {
+                Err(error) if !copies.promote(error) => return Err(error),
+                Err(_) => {}
+                answer => return answer,
+            }
+        }
+    }
+
     fn read<T: DeserializeOwned>(
         &self,
         table: &str,
         name: &[u8],
-        row: Result<Option<Vec<u8>>, StoreError>,
+        row: impl Fn(&Copy) -> Result<Option<Vec<u8>>, StoreError>,
     ) -> Result<Option<T>, StoreError> {
-        row?.map(|row| rows::decode(&self.key, table, name, &row)).transpose()
+        self.ask(|copy| {
+            row(copy)?.map(|row| rows::decode(&self.key, table, name, &row)).transpose()
+        })
     }
 
     fn read_all<T: DeserializeOwned>(
         &self,
         table: &str,
         name: impl Fn(&str) -> Vec<u8>,
-        rows: Vec<(String, Vec<u8>)>,
+        rows: impl Fn(&Copy) -> Result<Vec<(String, Vec<u8>)>, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
-        rows.iter().map(|(found, row)| rows::decode(&self.key, table, &name(found), row)).collect()
+        self.ask(|copy| {
+            let decode = |(found, row): &(String, Vec<u8>)| {
+                rows::decode(&self.key, table, &name(found), row)
+            };
+            rows(copy)?.iter().map(decode).collect()
+        })
     }
 }
 
 impl Store for Embedded {
     fn key(&self, id: KeyId) -> Result<Option<KeyRecord>, StoreError> {
         let id = id.to_string();
-        let row = self.copies.lock().lead.row("SELECT row FROM keys WHERE id = ?1", [&id]);
+        let row = |copy: &Copy| copy.row("SELECT row FROM keys WHERE id = ?1", [&id]);
         self.read("keys", id.as_bytes(), row)
     }
 
@@ -269,28 +316,27 @@ impl Store for Embedded {
     ) -> Result<Vec<KeyId>, StoreError> {
         let after = after.map_or_else(String::new, |id| id.to_string());
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = self.copies.lock().lead.rows(
-            "SELECT id, row FROM keys WHERE account = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
-            rusqlite::params![account.as_str(), after, limit],
-        )?;
+        let rows = |copy: &Copy| {
+            copy.rows(
+                "SELECT id, row FROM keys WHERE account = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+                rusqlite::params![account.as_str(), after, limit],
+            )
+        };
         let records: Vec<KeyRecord> = self.read_all("keys", |id| id.as_bytes().to_vec(), rows)?;
         Ok(records.into_iter().map(|record| record.id).collect())
     }
 
     fn key_count(&self, account: &AccountId) -> Result<u64, StoreError> {
-        let copies = self.copies.lock();
         let query = "SELECT count(*) FROM keys WHERE account = ?1";
-        let count: i64 =
-            copies.lead.db.query_row(query, [account.as_str()], |r| r.get(0)).map_err(io)?;
+        let count: i64 = self
+            .ask(|copy| copy.db.query_row(query, [account.as_str()], |r| r.get(0)).map_err(io))?;
         u64::try_from(count).map_err(|_| StoreError::Damaged)
     }
 
     fn keys_due(&self, now: Millis) -> Result<Vec<KeyId>, StoreError> {
-        let rows = self
-            .copies
-            .lock()
-            .lead
-            .rows("SELECT id, row FROM keys WHERE due IS NOT NULL AND due <= ?1", [now.0])?;
+        let rows = |copy: &Copy| {
+            copy.rows("SELECT id, row FROM keys WHERE due IS NOT NULL AND due <= ?1", [now.0])
+        };
         let records: Vec<KeyRecord> = self.read_all("keys", |id| id.as_bytes().to_vec(), rows)?;
         // The column only finds them; what the authenticated record says counts.
         let due = |r: &KeyRecord| r.due().is_some_and(|at| at <= now.0);
@@ -299,18 +345,22 @@ impl Store for Embedded {
 
     fn versions(&self, key: KeyId) -> Result<Vec<VersionRecord>, StoreError> {
         let id = key.to_string();
-        let rows = self.copies.lock().lead.rows(
-            "SELECT CAST(version AS TEXT), row FROM versions WHERE key = ?1 ORDER BY version",
-            [&id],
-        )?;
+        let rows = |copy: &Copy| {
+            copy.rows(
+                "SELECT CAST(version AS TEXT), row FROM versions WHERE key = ?1 ORDER BY version",
+                [&id],
+            )
+        };
         self.read_all("versions", |number| pair(&id, number), rows)
     }
 
     fn alias(&self, account: &AccountId, name: &str) -> Result<Option<AliasRecord>, StoreError> {
-        let row = self.copies.lock().lead.row(
-            "SELECT row FROM aliases WHERE account = ?1 AND name = ?2",
-            [account.as_str(), name],
-        );
+        let row = |copy: &Copy| {
+            copy.row(
+                "SELECT row FROM aliases WHERE account = ?1 AND name = ?2",
+                [account.as_str(), name],
+            )
+        };
         self.read("aliases", &pair(account.as_str(), name), row)
     }
 
@@ -323,25 +373,25 @@ impl Store for Embedded {
     ) -> Result<Vec<AliasRecord>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let key = key.map(|id| id.to_string());
-        let rows = self.copies.lock().lead.rows(
-            "SELECT name, row FROM aliases WHERE account = ?1 AND name > ?2
+        let rows = |copy: &Copy| {
+            copy.rows(
+                "SELECT name, row FROM aliases WHERE account = ?1 AND name > ?2
              AND (?3 IS NULL OR key = ?3) ORDER BY name LIMIT ?4",
-            rusqlite::params![account.as_str(), after.unwrap_or(""), key, limit],
-        )?;
+                rusqlite::params![account.as_str(), after.unwrap_or(""), key, limit],
+            )
+        };
         self.read_all("aliases", |name| pair(account.as_str(), name), rows)
     }
 
     fn grant(&self, id: &str) -> Result<Option<GrantRecord>, StoreError> {
-        let row = self.copies.lock().lead.row("SELECT row FROM grants WHERE id = ?1", [id]);
+        let row = |copy: &Copy| copy.row("SELECT row FROM grants WHERE id = ?1", [id]);
         self.read("grants", id.as_bytes(), row)
     }
 
     fn grants(&self, key: KeyId) -> Result<Vec<GrantRecord>, StoreError> {
-        let rows = self
-            .copies
-            .lock()
-            .lead
-            .rows("SELECT id, row FROM grants WHERE key = ?1 ORDER BY id", [key.to_string()])?;
+        let rows = |copy: &Copy| {
+            copy.rows("SELECT id, row FROM grants WHERE key = ?1 ORDER BY id", [key.to_string()])
+        };
         self.read_all("grants", |id| id.as_bytes().to_vec(), rows)
     }
 
@@ -352,31 +402,37 @@ impl Store for Embedded {
         limit: usize,
     ) -> Result<Vec<GrantRecord>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = self.copies.lock().lead.rows(
-            "SELECT id, row FROM grants WHERE retiring = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
-            rusqlite::params![principal, after.unwrap_or(""), limit],
-        )?;
+        let rows = |copy: &Copy| {
+            copy.rows(
+                "SELECT id, row FROM grants WHERE retiring = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+                rusqlite::params![principal, after.unwrap_or(""), limit],
+            )
+        };
         self.read_all("grants", |id| id.as_bytes().to_vec(), rows)
     }
 
     fn user(&self, account: &AccountId, name: &str) -> Result<Option<UserRecord>, StoreError> {
-        let row = self.copies.lock().lead.row(
-            "SELECT row FROM users WHERE account = ?1 AND name = ?2",
-            [account.as_str(), name],
-        );
+        let row = |copy: &Copy| {
+            copy.row(
+                "SELECT row FROM users WHERE account = ?1 AND name = ?2",
+                [account.as_str(), name],
+            )
+        };
         self.read("users", &pair(account.as_str(), name), row)
     }
 
     fn users(&self, account: &AccountId) -> Result<Vec<UserRecord>, StoreError> {
-        let rows = self.copies.lock().lead.rows(
-            "SELECT name, row FROM users WHERE account = ?1 ORDER BY name",
-            [account.as_str()],
-        )?;
+        let rows = |copy: &Copy| {
+            copy.rows(
+                "SELECT name, row FROM users WHERE account = ?1 ORDER BY name",
+                [account.as_str()],
+            )
+        };
         self.read_all("users", |name| pair(account.as_str(), name), rows)
     }
 
     fn access_key(&self, id: &str) -> Result<Option<AccessKeyRecord>, StoreError> {
-        let row = self.copies.lock().lead.row("SELECT row FROM access_keys WHERE id = ?1", [id]);
+        let row = |copy: &Copy| copy.row("SELECT row FROM access_keys WHERE id = ?1", [id]);
         self.read("access_keys", id.as_bytes(), row)
     }
 
@@ -385,33 +441,67 @@ impl Store for Embedded {
         account: &AccountId,
         user: &str,
     ) -> Result<Vec<AccessKeyRecord>, StoreError> {
-        let rows = self.copies.lock().lead.rows(
-            "SELECT id, row FROM access_keys WHERE account = ?1 AND user = ?2 ORDER BY id",
-            [account.as_str(), user],
-        )?;
+        let rows = |copy: &Copy| {
+            copy.rows(
+                "SELECT id, row FROM access_keys WHERE account = ?1 AND user = ?2 ORDER BY id",
+                [account.as_str(), user],
+            )
+        };
         self.read_all("access_keys", |id| id.as_bytes().to_vec(), rows)
     }
 
     fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let row = self.copies.lock().lead.row("SELECT row FROM meta WHERE name = ?1", [name]);
+        let row = |copy: &Copy| copy.row("SELECT row FROM meta WHERE name = ?1", [name]);
         self.read("meta", name.as_bytes(), row)
     }
 
+    fn scrub(&self) -> Result<(), StoreError> {
+        super::scrub::some(self)
+    }
+
+    /// One copy that takes it is enough; those that fail are left out from then on.
     fn commit(&self, changes: &[Change]) -> Result<u64, StoreError> {
         let mut copies = self.copies.lock();
         let generation = copies.lead.generation.saturating_add(1);
-        let Copies { lead, mirrors } = &mut *copies;
-        lead.commit(&self.key, changes, generation)?;
+        loop {
+            match copies.lead.commit(&self.key, changes, generation) {
+                Ok(()) => break,
+                // About the changes, not about the copy.
+                Err(StoreError::Damaged) => return Err(StoreError::Damaged),
+                Err(error) if !copies.promote(error) => return Err(error),
+                Err(_) => {}
+            }
+        }
+        let Copies { mirrors, left_out, .. } = &mut *copies;
         mirrors.retain_mut(|mirror| match mirror.commit(&self.key, changes, generation) {
             Ok(()) => true,
             Err(error) => {
-                tracing::error!(dir = %mirror.dir.display(), %error,
-                    "a mirror of the key store cannot be written and is left out until restart");
+                give_up(&mirror.dir, error, left_out);
                 false
             }
         });
         Ok(generation)
     }
+}
+
+impl Copies {
+    /// Leaves the leading copy out and has the next one lead; `false` if there is none.
+    pub fn promote(&mut self, error: StoreError) -> bool {
+        if self.mirrors.is_empty() {
+            return false;
+        }
+        let next = self.mirrors.remove(0);
+        let bad = std::mem::replace(&mut self.lead, next);
+        give_up(&bad.dir, error, &mut self.left_out);
+        tracing::error!(dir = %self.lead.dir.display(), "this copy of the key store leads from now on");
+        true
+    }
+}
+
+pub(super) fn give_up(dir: &Path, error: StoreError, left_out: &mut Vec<PathBuf>) {
+    tracing::error!(dir = %dir.display(), %error,
+        "a copy of the key store cannot be used and is left out until it is repaired");
+    left_out.push(dir.to_path_buf());
 }
 
 /// The directories of a store: its own first.

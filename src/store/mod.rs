@@ -10,14 +10,18 @@
 //! ```
 
 pub mod audit_files;
+#[cfg(test)]
+mod copies_tests;
 mod copy;
 pub mod embedded;
 pub mod ephemeral;
 pub mod lock;
 pub mod open;
 mod rows;
+mod scrub;
 #[cfg(test)]
 mod tests;
+pub mod whole;
 
 pub use copy::CopyError;
 pub use embedded::{Embedded, Locked, OpenReport};

@@ -156,6 +156,12 @@ pub enum OpenError {
         /// The key file.
         key_file: PathBuf,
     },
+    /// A store is where one was to be written.
+    #[error("there is a key store in {} already", .dir.display())]
+    Occupied {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// The service does not start.
     #[error("the key service does not start: {0}")]
     Service(#[from] KmsError),
@@ -291,7 +297,7 @@ impl Offline {
     }
 }
 
-fn lock(dir: &Path) -> Result<StoreLock, OpenError> {
+pub(super) fn lock(dir: &Path) -> Result<StoreLock, OpenError> {
     StoreLock::take(dir).map_err(|lock| match lock {
         LockError::Io(source) => OpenError::Directory { dir: dir.to_path_buf(), source },
         busy => OpenError::Lock { dir: dir.to_path_buf(), lock: busy },
@@ -360,6 +366,9 @@ fn keep_house(
                 last = Some(Instant::now());
                 if let Err(error) = service.run_due() {
                     tracing::error!(%error, "keys whose waiting time is over remain");
+                }
+                if let Err(error) = service.scrub() {
+                    tracing::error!(%error, "the key store could not be checked");
                 }
             }
             if let Err(error) = service.run_moments() {

@@ -51,6 +51,11 @@ impl Service {
         Ok(id)
     }
 
+    /// Checks some of what the store holds. To be called as often as [`Service::run_due`].
+    pub fn scrub(&self) -> Result<(), KmsError> {
+        Ok(self.store.scrub()?)
+    }
+
     /// Does what is due without anybody asking: deletes, for good, the keys whose waiting time
     /// is over, removes imported material at its end, and rotates keys. To be called every minute
     /// or so; deleted keys and expired material are out of reach at once even if it is not.
