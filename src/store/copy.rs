@@ -336,6 +336,11 @@ impl Copy {
         rows.collect::<Result<_, _>>().map_err(failed)
     }
 
+    /// How many rows a table has.
+    pub fn count(&self, table: &str) -> Result<i64, StoreError> {
+        self.db.query_row(&format!("SELECT count(*) FROM {table}"), [], |r| r.get(0)).map_err(io)
+    }
+
     /// One row, decoded.
     pub fn row(
         &self,

@@ -31,35 +31,69 @@ pub fn some(store: &Embedded) -> Result<(), StoreError> {
 /// `false` at the end of the last table; the next step begins again.
 fn step(store: &Embedded, copies: &mut Copies) -> Result<bool, StoreError> {
     let place = copies.scrubbed.clone();
-    let rows = loop {
-        match read(store, &copies.lead, &place) {
-            Ok(rows) => break rows,
-            Err(error) if !copies.promote(error) => {
-                tracing::error!(
-                    table = place.table(),
-                    "the only copy of the key store is damaged: restore it from a backup"
-                );
-                return Err(error);
-            }
-            Err(_) => {}
-        }
+    let lead = read(store, &copies.lead, &place);
+    let found: Vec<_> = copies.mirrors.iter().map(|copy| read(store, copy, &place)).collect();
+    let rows = match lead {
+        Ok(rows) if found.iter().all(|other| other.as_ref() == Ok(&rows)) => rows,
+        lead => settle(copies, &place, lead, found)?,
     };
-    let Copies { mirrors, left_out, scrubbed, .. } = copies;
-    mirrors.retain(|mirror| {
-        let same = mirror.slice(&place, STEP).is_ok_and(|found| found == rows);
-        if !same {
-            give_up(&mirror.dir, StoreError::Damaged, left_out);
-        }
-        same
-    });
-    if scrubbed.go_on(&rows) {
+    if copies.scrubbed.go_on(&rows) {
         return Ok(true);
     }
-    *scrubbed = Place::default();
+    copies.scrubbed = Place::default();
     Ok(false)
 }
 
-fn read(store: &Embedded, copy: &Copy, place: &Place) -> Result<Vec<Row>, StoreError> {
+/// The copies do not agree. Of those whose rows are authentic the one with most of them leads:
+/// rows get lost, but nobody can make one up. Those that differ from it are left out.
+fn settle(
+    copies: &mut Copies,
+    place: &Place,
+    lead: Slice,
+    found: Vec<Slice>,
+) -> Result<Vec<Row>, StoreError> {
+    let old = std::mem::take(&mut copies.mirrors);
+    let mut good = Vec::new();
+    for (copy, slice) in old.into_iter().zip(found) {
+        match slice {
+            Ok(rows) => good.push((copy, rows)),
+            Err(error) => give_up(&copy.dir, error, &mut copies.left_out),
+        }
+    }
+    let count = |copy: &Copy| copy.count(place.table()).unwrap_or(0);
+    let better = match &lead {
+        // Of equals the first.
+        Ok(_) => good.iter().map(|(copy, _)| count(copy)).max() > Some(count(&copies.lead)),
+        Err(_) => true,
+    };
+    let mut rows = lead;
+    if better && let Some(most) = good.iter().map(|(copy, _)| count(copy)).max() {
+        let at = good.iter().position(|(copy, _)| count(copy) == most).unwrap_or_default();
+        let (copy, its) = good.remove(at);
+        tracing::error!(dir = %copy.dir.display(), "this copy of the key store leads from now on");
+        let bad = std::mem::replace(&mut copies.lead, copy);
+        give_up(&bad.dir, StoreError::Damaged, &mut copies.left_out);
+        rows = Ok(its);
+    }
+    let rows = rows.inspect_err(|_| {
+        tracing::error!(
+            table = place.table(),
+            "no copy of the key store is whole: restore it from a backup"
+        );
+    })?;
+    for (copy, its) in good {
+        if its == rows {
+            copies.mirrors.push(copy);
+        } else {
+            give_up(&copy.dir, StoreError::Damaged, &mut copies.left_out);
+        }
+    }
+    Ok(rows)
+}
+
+type Slice = Result<Vec<Row>, StoreError>;
+
+fn read(store: &Embedded, copy: &Copy, place: &Place) -> Slice {
     let rows = copy.slice(place, STEP)?;
     rows.iter().try_for_each(|row| row.check(place.table(), &store.key))?;
     Ok(rows)
