@@ -38,6 +38,7 @@ complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "key" -d 'Customer maste
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "policy" -d 'Ask policies who may do what, and test them'
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "iam" -d 'Users and access keys of the AWS protocol'
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "slot" -d 'Ways to unlock the embedded key store'
+complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "keystore" -d 'The key store as a whole: its copies, and backups of it'
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "audit" -d 'The audit trail'
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "generate" -d 'Manual pages and shell completions'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand init" -l key -d 'Key id, ARN or alias to seal it under. Default: alias/aws/kmsfs, made when missing' -r
@@ -391,6 +392,39 @@ complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and __fish_seen_subcom
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and __fish_seen_subcommand_from remove" -l json -d 'Print results and errors as JSON'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand slot; and __fish_seen_subcommand_from remove" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and not __fish_seen_subcommand_from verify backup restore" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and not __fish_seen_subcommand_from verify backup restore" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and not __fish_seen_subcommand_from verify backup restore" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and not __fish_seen_subcommand_from verify backup restore" -f -a "verify" -d 'Check every record of every copy. Changes nothing'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and not __fish_seen_subcommand_from verify backup restore" -f -a "backup" -d 'Write a checked copy of the store to another directory. The key file is not part of it: keep that elsewhere'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and not __fish_seen_subcommand_from verify backup restore" -f -a "restore" -d 'Make the store of a backup, mirrors included. It is checked first'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and __fish_seen_subcommand_from verify" -l mirror -d 'A further copy of the store. Repeat it for each' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and __fish_seen_subcommand_from verify" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and __fish_seen_subcommand_from verify" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and __fish_seen_subcommand_from verify" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and __fish_seen_subcommand_from verify" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and __fish_seen_subcommand_from verify" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and __fish_seen_subcommand_from verify" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and __fish_seen_subcommand_from backup" -l to -d 'Where to; no store may be there' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and __fish_seen_subcommand_from backup" -l mirror -d 'A further copy of the store. Repeat it for each' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and __fish_seen_subcommand_from backup" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and __fish_seen_subcommand_from backup" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and __fish_seen_subcommand_from backup" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and __fish_seen_subcommand_from backup" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and __fish_seen_subcommand_from backup" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and __fish_seen_subcommand_from backup" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and __fish_seen_subcommand_from backup" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and __fish_seen_subcommand_from restore" -l from -d 'The directory of the backup' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and __fish_seen_subcommand_from restore" -l mirror -d 'A further copy of the store. Repeat it for each' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and __fish_seen_subcommand_from restore" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and __fish_seen_subcommand_from restore" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and __fish_seen_subcommand_from restore" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and __fish_seen_subcommand_from restore" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and __fish_seen_subcommand_from restore" -l replace -d 'Replace the store that is there. What was done since the backup is lost with it'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and __fish_seen_subcommand_from restore" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and __fish_seen_subcommand_from restore" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand keystore; and __fish_seen_subcommand_from restore" -s V -l version -d 'Print version'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand audit; and not __fish_seen_subcommand_from verify" -l json -d 'Print results and errors as JSON'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand audit; and not __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand audit; and not __fish_seen_subcommand_from verify" -s V -l version -d 'Print version'

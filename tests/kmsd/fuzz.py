@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Mutated requests of every operation, correctly signed: kmsd refuses what is wrong, and lives on.
 
 Requests are made from botocore's model of KMS with the keys, tokens and ciphertexts that earlier answers
@@ -171,7 +171,7 @@ def spoil_bytes(raw, pick):
     elif what == 2:
         raw = raw[:-1] + b"," + raw[1:]  # every member twice
     else:
-        raw += raw
+        raw = raw + raw
     return bytes(raw)
 
 
@@ -180,8 +180,7 @@ def main():
     chance = random.Random(SEED)
     maker = Maker(chance)
     operations = sorted(maker.model["operations"])
-    with scratch("kmsd-fuzz") as place:
-        kmsd = Kmsd(place).start()
+    with scratch("kmsd-fuzz") as place, Kmsd(place) as kmsd:
         client, asked, by_status, bad = Client(kmsd), 0, {}, []
         began, early = time.monotonic(), None
         while (now := time.monotonic() - began) < seconds:

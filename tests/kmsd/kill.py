@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """kmsd is killed under a load that changes keys: what it acknowledged is there, and all of it.
 
 Each round: four clients create keys, import material, rotate, grant and revoke, change policies and
@@ -166,7 +166,7 @@ def wrong(kms, key):
             if count not in key.rotations:
                 return f"{count} rotations, not among {key.rotations}"
             key.rotations = [count]
-        there = {g["Name"]: g["GrantId"] for g in kms.call("ListGrants", KeyId=key.id, Limit=1000)["Grants"]}
+        there = {g["Name"]: g["GrantId"] for g in listed(kms, "ListGrants", "Grants", KeyId=key.id)}
         for name, grant in key.grants.items():
             if grant != "maybe" and there.get(name) != grant:
                 return f"grant {name} is missing"
@@ -186,20 +186,20 @@ def wrong(kms, key):
     return ""
 
 
-def listed(kms, operation, member):
-    found, marker = [], {}
+def listed(kms, operation, member, **more):
+    """All pages of a list."""
+    found, marker = [], more
     while True:
         page = kms.call(operation, Limit=1000 if operation == "ListKeys" else 100, **marker)
         found += page[member]
         if not page.get("Truncated"):
             return found
-        marker = {"Marker": page["NextMarker"]}
+        marker = {**more, "Marker": page["NextMarker"]}
 
 
 def main():
     rounds, tally, chance = number(__doc__, "ROUNDS", 3), Tally(), random.Random(7)
-    with scratch("kmsd-kill") as place:
-        kmsd = Kmsd(place, mirrors=1).start()
+    with scratch("kmsd-kill") as place, Kmsd(place, mirrors=1) as kmsd:
         keys, aliases, done, bad = {}, {}, 0, []
         for turn in range(rounds):
             workers = [Worker(kmsd, turn * CLIENTS + n) for n in range(CLIENTS)]

@@ -70,10 +70,17 @@ class Kmsd:
                     f'[unix]\npath = "{self.socket}"\n[http]\naddress = "127.0.0.1:{self.port}"\n')
         self.key = self.secret = None
 
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        if self.process:
+            self.stop(signal.SIGKILL)
+
     def start(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([os.path.join(BIN, "kmsd"), "--config", self.config],
-                                            stderr=log, env={**os.environ, "RUST_LOG": "warn"})
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, "RUST_LOG": "warn"})
         for _ in range(1200):
             try:
                 connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
