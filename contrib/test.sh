@@ -3,17 +3,18 @@
 #
 # Installs what they need, builds, runs the Rust tests, then every script of tests/mount on real mounts, and
 # those of tests/awscli and tests/kmsd on real key services. With names, only these scripts (kill, daily, awscli,
-# kmsd-kill ...; `rust` for the Rust tests). --soak runs the crash tests at full length. KMSFS_TRANSPORT=uring|device|fuser in the environment makes every
-# mount use that one; without it each takes what the machine offers, and the key scripts run again, in short,
-# over io_uring. The kernel's enable_uring is switched on where it is needed, and back. The last line is the
-# sum; the exit code is 0 only if nothing failed. Nothing is left out silently: what cannot run has failed.
+# kmsd-kill ...; `rust` for the Rust tests). --soak runs crash tests and fuzzing at full length.
+# KMSFS_TRANSPORT=uring|device|fuser in the environment makes every mount use that one; without it each takes
+# what the machine offers, and the key scripts run again, in short, over io_uring. The kernel's enable_uring is
+# switched on where it is needed, and back. The last line is the sum; the exit code is 0 only if nothing failed.
+# Nothing is left out silently: what cannot run has failed.
 . "$(dirname "$0")/lib.sh"
 
-rounds=8 kills=6 names=()
+rounds=8 kills=6 fuzz=20 names=()
 for argument in "$@"; do
     case $argument in
-        --soak) rounds=50 kills=200 ;;
-        -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        --soak) rounds=50 kills=200 fuzz=600 ;;
+        -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
         -*) die "usage: contrib/test.sh [--soak] [NAME...]" ;;
         *) names+=("$argument") ;;
     esac
@@ -110,6 +111,7 @@ for script in tests/mount/*.sh tests/mount/*.py tests/awscli/run.sh; do
 done
 
 ! wanted kmsd-kill || run_script tests/kmsd/kill.py kmsd-kill "$kills" ""
+! wanted kmsd-fuzz || run_script tests/kmsd/fuzz.py kmsd-fuzz "$((fuzz / 10))" "" --fuzz-seconds "$fuzz"
 
 # ---- the key scripts once more over io_uring, where the kernel has it
 if [ -n "${KMSFS_TRANSPORT:-}" ]; then

@@ -74,9 +74,13 @@ impl GrantOperation {
         action.strip_prefix("kms:").and_then(Self::from_name)
     }
 
-    /// Whether constraints on the encryption context apply to it. The others have no context.
+    /// Whether constraints on the encryption context apply to it. The others have no context;
+    /// for a grant that is made by virtue of another, [`GrantRecord::may_delegate`] compares them.
     pub fn constrained(self) -> bool {
-        !matches!(self, GrantOperation::DescribeKey | GrantOperation::RetireGrant)
+        !matches!(
+            self,
+            GrantOperation::DescribeKey | GrantOperation::RetireGrant | GrantOperation::CreateGrant
+        )
     }
 }
 

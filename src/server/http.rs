@@ -17,7 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::runtime::Runtime;
@@ -315,6 +315,10 @@ async fn answer(
     *response.status_mut() = outcome.status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(outcome.media));
+    if outcome.status == StatusCode::PAYLOAD_TOO_LARGE {
+        // What is left of the body is not read, so nothing can follow it.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Ok(id) = HeaderValue::from_str(&outcome.request_id) {
         headers.insert("x-amzn-requestid", id);
     }

@@ -3,6 +3,7 @@
 
 mod actions;
 mod bodies;
+mod delegation;
 mod filesystem;
 mod grants;
 mod import;
