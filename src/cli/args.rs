@@ -167,6 +167,10 @@ pub struct RewrapArgs {
     /// The lower directory of a volume that is not mounted.
     #[arg(value_hint = ValueHint::DirPath)]
     pub lower: Option<PathBuf>,
+    /// Change nothing: count the headers, and have the key service know of the volume. For
+    /// backups, which keep what they need from being destroyed by that.
+    #[arg(long)]
+    pub register: bool,
     /// Headers per second, at most; 5000 or 5000/s.
     #[arg(long, value_name = "N", value_parser = rate)]
     pub limit: Option<u32>,
@@ -280,6 +284,27 @@ pub enum KeyCommand {
         /// Key id, ARN or alias/NAME.
         #[arg(value_name = "KEY")]
         key: String,
+    },
+    /// Tell how many headers are under which version of a key, by volume.
+    Usage(OneKey),
+    /// Destroy a version of a key for good, once no volume needs it any more.
+    ///
+    /// Refused while a volume that the key service knows of, mounted or not, may have a header
+    /// under it; those are named.
+    RetireVersion {
+        /// How to name the key.
+        #[command(flatten)]
+        key: OneKey,
+        /// Number of the version.
+        version: u32,
+    },
+    /// Have the key service forget a volume that is no more.
+    ForgetVolume {
+        /// Where it was, as `kmsfs key usage` shows it.
+        place: String,
+        /// How to reach the key service.
+        #[command(flatten)]
+        service: ServiceArgs,
     },
     /// Print a key's policy.
     GetPolicy(OneKey),

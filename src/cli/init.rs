@@ -52,6 +52,8 @@ pub fn run(args: InitArgs, out: Out) -> Result<(), CliError> {
     let keys = service.data_keys()?;
     let options = CreateOptions { cmk: cmk.clone(), suite };
     let id = Volume::init(&lower, &*keys, &options).map_err(|e| refused(&lower, e))?;
+    // Without it a version could be destroyed that the volume was made under.
+    super::rewrap::tell_of(&*keys, id, &lower, [(cmk.clone(), 0)].into(), None)?;
     out.result(&Made { lower, volume_id: id.to_string(), key_id: cmk, suite: suite.to_string() });
     Ok(())
 }

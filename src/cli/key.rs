@@ -54,6 +54,13 @@ pub fn run(command: KeyCommand, out: Out) -> Result<(), CliError> {
                 CliError::Io { action: "put under another key", path: dir, source: e.into() }
             })?;
         }
+        KeyCommand::Usage(one) => super::key_version::usage(one, out)?,
+        KeyCommand::RetireVersion { key, version } => {
+            super::key_version::retire(key, version, out)?;
+        }
+        KeyCommand::ForgetVolume { place, service } => {
+            super::key_version::forget(&place, service, out)?;
+        }
         KeyCommand::GetPolicy(OneKey { key, service }) => {
             let service = KeyService::from_args(service)?;
             let request = GetKeyPolicyRequest { key_id: id_of(&service, &key)?, policy_name: None };

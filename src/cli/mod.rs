@@ -19,6 +19,7 @@ mod info;
 mod init;
 mod key;
 mod keystore;
+mod key_version;
 pub mod kmsd;
 pub mod kmsd_config;
 mod kmsd_dev;

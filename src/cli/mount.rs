@@ -181,7 +181,7 @@ fn start(
     stop_on_signal(plan, signals).map_err(failed)?;
     let live = match plan.options.flags.read_only {
         true => None,
-        false => Some(Live::start(Arc::clone(&volume), keys).map_err(failed)?),
+        false => Some(Live::start(Arc::clone(&volume), keys, &plan.lower).map_err(failed)?),
     };
     Ok((volume, session, service, live))
 }

@@ -16,8 +16,11 @@ use super::exit::Exit;
 use super::out::{Out, table};
 use super::service::{KeyService, Use};
 use super::volume::{Lower, look, refused};
-use crate::rewrap::{self, Ended, Offline, OfflineError, Pace, Progress, Round, Site, State};
-use crate::volume::keys::Caller;
+use crate::format::VolumeId;
+use crate::rewrap::{
+    self, Ended, Offline, OfflineError, Pace, Progress, Round, Site, State, Targets,
+};
+use crate::volume::keys::{Caller, DataKeys, VolumeNews};
 use crate::volume::{VolumeError, open_root};
 
 /// The attribute of a mount's files through which its re-wrapping is spoken to.
@@ -102,7 +105,7 @@ pub fn run(args: RewrapArgs, out: Out) -> Result<(), CliError> {
                 instead: "name the lower directory of a volume that is not mounted",
             })?;
             let plan = ServicePlan::from_args(args.service)?;
-            return offline(&lower, plan, args.limit, out);
+            return offline(&lower, plan, (args.limit, args.register), out);
         }
     }
     Ok(())
@@ -168,7 +171,12 @@ fn show(bar: &ProgressBar, status: &Status) {
     }
 }
 
-fn offline(lower: &Path, plan: ServicePlan, limit: Option<u32>, out: Out) -> Result<(), CliError> {
+fn offline(
+    lower: &Path,
+    plan: ServicePlan,
+    (limit, count_only): (Option<u32>, bool),
+    out: Out,
+) -> Result<(), CliError> {
     let lower = directory("open lower directory", lower)?;
     if look(&lower)? != Lower::Volume {
         return Err(CliError::NotVolume { path: lower });
@@ -179,11 +187,13 @@ fn offline(lower: &Path, plan: ServicePlan, limit: Option<u32>, out: Out) -> Res
     let root = open_root(&lower).map_err(|e| refused(&lower, e.into()))?;
     let site = Offline::open(root, &*keys, Caller::Service)
         .map_err(|e| refused(&lower, as_volume_error(e)))?;
+    let known = tell_of(&*keys, site.volume(), &lower, Targets::new(), None)?;
+    let sealing = sealing(&*keys, &known);
     let mut state = State::load(site.own_dir());
     let pace = Pace::new(limit.unwrap_or(state.limit));
     let progress = Progress::default();
     let save = |state: &State| {
-        if let Err(error) = state.save(site.own_dir()) {
+        if !count_only && let Err(error) = state.save(site.own_dir()) {
             tracing::warn!(%error, "cannot keep how far it has come");
         }
     };
@@ -196,6 +206,7 @@ fn offline(lower: &Path, plan: ServicePlan, limit: Option<u32>, out: Out) -> Res
         progress: &progress,
         workers: std::thread::available_parallelism().map_or(2, usize::from),
         patience: PATIENCE,
+        count_only,
         save: &save,
     };
     let done = AtomicBool::new(false);
@@ -220,13 +231,39 @@ fn offline(lower: &Path, plan: ServicePlan, limit: Option<u32>, out: Out) -> Res
     });
     let complete = ended.map_err(|e| stopped(&lower, e))?;
     site.sync().map_err(|e| refused(&lower, VolumeError::Lower(e)))?;
-    let status = Status::of(&state, &progress, &pace, complete);
+    let status = Status::of(&state, &progress, &pace, complete && !count_only);
+    if complete {
+        tell_of(&*keys, site.volume(), &lower, state.floors(&sealing), Some(&state))?;
+    }
     out.result(&status);
     if complete {
         return Ok(());
     }
     let what = format!("{} headers could not be re-wrapped", status.failed);
     Err(CliError::Volume { path: lower, what, exit: Exit::Failed })
+}
+
+/// Tells the key service of a volume, and what a whole walk has found. Gives, of each CMK, the
+/// version that no header is older than, as the service has it.
+pub fn tell_of(
+    keys: &dyn DataKeys,
+    volume: VolumeId,
+    lower: &Path,
+    floors: Targets,
+    walked: Option<&State>,
+) -> Result<Vec<(String, u32)>, CliError> {
+    let place = lower.to_string_lossy().into_owned();
+    let floors = floors.into_iter().collect();
+    let counted = walked.map_or(0, |state| state.at);
+    let counts = walked.map(State::told).unwrap_or_default();
+    let news = VolumeNews { volume, place, floors, counted, counts };
+    keys.report_volume(&news).map_err(|e| refused(lower, VolumeError::Key(e)))
+}
+
+/// The versions that seal now, of those CMKs that are still there.
+pub fn sealing(keys: &dyn DataKeys, cmks: &[(String, u32)]) -> Targets {
+    let now = |(key, _): &(String, u32)| Some((key.clone(), keys.current_version(key).ok()?));
+    cmks.iter().filter_map(now).collect()
 }
 
 fn stopped(lower: &Path, e: Ended) -> CliError {

@@ -5,6 +5,7 @@
 //! moves); the thread then asks which version each of the volume's CMKs has. What it has come to
 //! is kept in `.kmsfs/rewrap`, so an unmount, a kill or a pause ends nothing.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -15,8 +16,8 @@ use parking_lot::Mutex;
 use super::rewrap::Status;
 use crate::format::{VolumeId, WrappedKey};
 use crate::lower::{Dir, LowerError, LowerFile};
-use crate::rewrap::{self, Ended, Pace, Progress, Round, Site, State};
-use crate::volume::keys::{Caller, DataKeys, KeyError, Resealed, Sealed};
+use crate::rewrap::{self, Ended, Pace, Progress, Round, Site, State, Targets};
+use crate::volume::keys::{Caller, DataKeys, KeyError, Resealed, Sealed, VolumeNews};
 use crate::volume::reseal::{Moved, Trouble};
 use crate::volume::{Control, Errno, Volume};
 
@@ -39,6 +40,8 @@ pub struct Live {
 }
 
 struct Shared {
+    /// The lower directory, by which the key service knows the volume.
+    place: String,
     state: Mutex<State>,
     progress: Progress,
     pace: Pace,
@@ -56,7 +59,11 @@ struct Mounted<'a> {
 
 impl Live {
     /// Starts it for a volume that is mounted for writing.
-    pub fn start(volume: Arc<Volume>, keys: Arc<dyn DataKeys>) -> std::io::Result<Live> {
+    pub fn start(
+        volume: Arc<Volume>,
+        keys: Arc<dyn DataKeys>,
+        lower: &Path,
+    ) -> std::io::Result<Live> {
         let state = State::load(volume.own_dir());
         let shared = Arc::new(Shared {
             progress: Progress::default(),
@@ -65,6 +72,7 @@ impl Live {
             paused: AtomicBool::new(state.paused),
             complete: AtomicBool::new(false),
             commands: AtomicU64::new(0),
+            place: lower.to_string_lossy().into_owned(),
             state: Mutex::new(state),
         });
         volume.set_control(Arc::clone(&shared) as Arc<dyn Control>);
@@ -138,12 +146,12 @@ impl Shared {
             let epoch = (keys.epoch(), volume.cmks().len());
             let early = not_before.is_some_and(|at| Instant::now() < at);
             if !self.paused.load(Ordering::SeqCst) && !early && seen != Some(epoch) {
-                let again = match self.is_due(volume, keys) {
-                    Ok(true) => {
+                let again = match self.due(volume, keys) {
+                    Ok(Some(sealing)) => {
                         self.complete.store(false, Ordering::Relaxed);
-                        self.round(volume, keys)
+                        self.round(volume, keys, &sealing)
                     }
-                    Ok(false) => {
+                    Ok(None) => {
                         self.complete.store(true, Ordering::Relaxed);
                         false
                     }
@@ -164,28 +172,26 @@ impl Shared {
         self.save(volume);
     }
 
-    /// Whether a walk has anything to find.
-    fn is_due(&self, volume: &Volume, keys: &dyn DataKeys) -> Result<bool, KeyError> {
-        let (done, unfinished) = {
-            let state = self.state.lock();
-            (state.done.clone(), state.cursor.is_some())
-        };
-        if unfinished || done.is_empty() || volume.cmks().iter().any(|k| !done.contains_key(k)) {
-            return Ok(true);
-        }
-        for (key, version) in &done {
+    /// Whether a walk has anything to find: then the versions that seal now.
+    fn due(&self, volume: &Volume, keys: &dyn DataKeys) -> Result<Option<Targets>, KeyError> {
+        // What the service knows counts: the state below could have been written by anybody.
+        let floors = self.tell(volume, keys, Targets::new(), None)?;
+        let mut sealing = Targets::new();
+        for (key, _) in &floors {
             match keys.current_version(key) {
-                Ok(current) if current != *version => return Ok(true),
+                Ok(current) => drop(sealing.insert(key.clone(), current)),
                 Err(KeyError::Unreachable) => return Err(KeyError::Unreachable),
                 // What is gone has no newer version.
-                Ok(_) | Err(_) => {}
+                Err(_) => {}
             }
         }
-        Ok(false)
+        let behind = floors.iter().any(|(k, floor)| sealing.get(k).is_some_and(|now| now != floor));
+        let unfinished = self.state.lock().cursor.is_some();
+        Ok((behind || unfinished).then_some(sealing))
     }
 
     /// One round. `true`: there is to be another one after a while.
-    fn round(&self, volume: &Volume, keys: &dyn DataKeys) -> bool {
+    fn round(&self, volume: &Volume, keys: &dyn DataKeys, before: &Targets) -> bool {
         let mut state = self.state.lock().clone();
         let site = Mounted { volume, shared: self };
         let save = |state: &State| {
@@ -205,10 +211,16 @@ impl Shared {
             progress: &self.progress,
             workers: WORKERS,
             patience: PATIENCE,
+            count_only: false,
             save: &save,
         };
         match rewrap::run(&round, &mut state) {
             Ok(complete) => {
+                let told = complete.then(|| self.prove(volume, keys, before, &state));
+                if let Some(Err(error)) = told {
+                    tracing::warn!(%error, "the key service does not know yet that all is done");
+                    return true;
+                }
                 self.complete.store(complete, Ordering::Relaxed);
                 !complete
             }
@@ -218,6 +230,40 @@ impl Shared {
                 true
             }
         }
+    }
+
+    /// Tells the service what a whole walk has found, once it is durable.
+    fn prove(
+        &self,
+        volume: &Volume,
+        keys: &dyn DataKeys,
+        before: &Targets,
+        state: &State,
+    ) -> Result<(), Ended> {
+        volume.sync_below()?;
+        self.tell(volume, keys, state.floors(before), Some(state))?;
+        Ok(())
+    }
+
+    /// Tells the service of the volume. Gives the versions that no header is older than.
+    fn tell(
+        &self,
+        volume: &Volume,
+        keys: &dyn DataKeys,
+        mut floors: Targets,
+        walked: Option<&State>,
+    ) -> Result<Vec<(String, u32)>, KeyError> {
+        let descriptor = volume.sealed_descriptor().wrapped.key_id;
+        for key in volume.cmks().into_iter().chain([descriptor]) {
+            floors.entry(key).or_insert(0);
+        }
+        keys.report_volume(&VolumeNews {
+            volume: volume.id(),
+            place: self.place.clone(),
+            floors: floors.into_iter().collect(),
+            counted: walked.map_or(0, |state| state.at),
+            counts: walked.map(State::told).unwrap_or_default(),
+        })
     }
 
     fn save(&self, volume: &Volume) {

@@ -24,6 +24,7 @@ use crate::client::embedded::Embedded;
 use crate::client::keys::KeyClient;
 use crate::client::unix::{UnixConn, UnixOptions};
 use crate::kms::api::{IamReply, IamRequest, Reply, Request};
+use crate::server::messages::KnownVolume;
 use crate::store::open::Served;
 use crate::volume::keys::DataKeys;
 
@@ -110,6 +111,21 @@ impl KeyService {
     /// One action of user administration.
     pub fn iam(&self, request: IamRequest) -> Result<IamReply, CliError> {
         self.admin.iam(request).map_err(refused)
+    }
+
+    /// Id and current version of a key, and the volumes that use it.
+    pub fn key_usage(&self, key: &str) -> Result<(String, u32, Vec<KnownVolume>), CliError> {
+        self.admin.key_usage(key).map_err(refused)
+    }
+
+    /// Destroys a version of a key; gives the volumes that stand in the way.
+    pub fn retire_version(&self, key: &str, version: u32) -> Result<Vec<KnownVolume>, CliError> {
+        self.admin.retire_version(key, version).map_err(refused)
+    }
+
+    /// Forgets the volumes at a place; gives their number.
+    pub fn forget_volume(&self, place: &str) -> Result<u32, CliError> {
+        self.admin.forget_volume(place).map_err(refused)
     }
 
     /// The key id behind a key id, ARN or alias. `None` and the name of the managed key: that

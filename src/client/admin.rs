@@ -8,7 +8,7 @@ use bincode::serde::Compat;
 use super::conn::{KmsConn, Unreachable};
 use crate::kms::api::{IamReply, IamRequest, Reply, Request};
 use crate::kms::error::KmsError;
-use crate::server::messages::{Answer, Ask, Refusal};
+use crate::server::messages::{Answer, Ask, KnownVolume, Refusal};
 
 /// Why an action gave no reply.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +56,30 @@ impl Admin {
     pub fn resolve(&self, key: &str) -> Result<String, AdminError> {
         match self.conn.ask(Ask::Resolve(key.to_owned()))? {
             Answer::Text(id) => Ok(id),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Id and current version of a key, and the volumes that use it.
+    pub fn key_usage(&self, key: &str) -> Result<(String, u32, Vec<KnownVolume>), AdminError> {
+        match self.conn.ask(Ask::KeyUsage(key.to_owned()))? {
+            Answer::Usage { key_id, current, volumes } => Ok((key_id, current, volumes)),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Destroys a version of a key, unless a volume may need it still: gives those that may.
+    pub fn retire_version(&self, key: &str, version: u32) -> Result<Vec<KnownVolume>, AdminError> {
+        match self.conn.ask(Ask::RetireVersion { key: key.to_owned(), version })? {
+            Answer::InTheWay(volumes) => Ok(volumes),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Forgets the volumes at a place; gives their number.
+    pub fn forget_volume(&self, place: &str) -> Result<u32, AdminError> {
+        match self.conn.ask(Ask::ForgetVolume(place.to_owned()))? {
+            Answer::Version(count) => Ok(count),
             other => Err(unexpected(other)),
         }
     }

@@ -20,7 +20,7 @@ use super::pool::{FIRST, Pool, ShelfId};
 use super::who::{Callers, Who};
 use crate::format::{FileId, VolumeId, WrappedKey};
 use crate::server::messages::{Answer, Ask, CachedUse, Fresh, Kind, Object, OnBehalf, Operation};
-use crate::server::messages::{KeyBytes, Place, Refusal, Wrapped};
+use crate::server::messages::{KeyBytes, Place, Refusal, VolumeNews, Wrapped};
 use crate::volume::keys as volume;
 use crate::volume::keys::{
     Caller, DataKey, DataKeys, FreshFor, FreshKey, KeyContext, KeyError, Purpose, Resealed, Sealed,
@@ -282,6 +282,20 @@ impl DataKeys for KeyClient {
     fn current_version(&self, cmk: &str) -> Result<u32, KeyError> {
         match self.inner.ask(Ask::CurrentVersion(cmk.to_owned()))? {
             Answer::Version(version) => Ok(version),
+            other => Err(refusal(&other)),
+        }
+    }
+
+    fn report_volume(&self, news: &volume::VolumeNews) -> Result<Vec<(String, u32)>, KeyError> {
+        let news = VolumeNews {
+            volume: news.volume.0,
+            place: news.place.clone(),
+            floors: news.floors.clone(),
+            counted: news.counted,
+            counts: news.counts.clone(),
+        };
+        match self.inner.ask(Ask::Volume(news))? {
+            Answer::Floors(floors) => Ok(floors),
             other => Err(refusal(&other)),
         }
     }

@@ -132,7 +132,7 @@ impl Drop for UnixConn {
 impl KmsConn for UnixConn {
     fn ask(&self, ask: Ask) -> Result<Answer, Unreachable> {
         let shared = &*self.shared;
-        let repeatable = !matches!(ask, Ask::Api(_) | Ask::Iam(_));
+        let repeatable = !matches!(ask, Ask::Api(_) | Ask::Iam(_) | Ask::RetireVersion { .. });
         let id = shared.next_id.fetch_add(1, Ordering::Relaxed);
         let mut bytes = Zeroizing::new(Vec::new());
         frames::put(&ToServer::Ask { id, ask }, &mut bytes).map_err(|error| {

@@ -39,6 +39,8 @@ pub struct Round<'a> {
     pub workers: usize,
     /// How long a key service that does not answer is waited for.
     pub patience: Duration,
+    /// Whether headers are only counted.
+    pub count_only: bool,
     /// Is called with every change of the state, to keep it.
     pub save: &'a dyn Fn(&State),
 }
@@ -123,6 +125,9 @@ fn walk(
             });
         }
         let target = |key: &str| {
+            if round.count_only {
+                return Ok(None);
+            }
             let version = round.current(key)?;
             if let Some(version) = version {
                 targets.lock().insert(key.to_owned(), version);

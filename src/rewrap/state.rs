@@ -81,6 +81,25 @@ impl State {
         own.rename(NEXT, own, FILE, rustix::fs::RenameFlags::empty())
     }
 
+    /// Of each CMK, the version that no header is older than, as the last finished walk found it.
+    /// `before` has the versions that sealed when it began: of a CMK that it found nothing under,
+    /// only what is newer can be there.
+    pub fn floors(&self, before: &Targets) -> Targets {
+        let mut oldest = Targets::new();
+        for count in &self.counts {
+            let known = oldest.entry(count.key.clone()).or_insert(count.version);
+            *known = (*known).min(count.version);
+        }
+        let mut floors = before.clone();
+        floors.extend(oldest);
+        floors
+    }
+
+    /// What it counted, as the key service is told of it.
+    pub fn told(&self) -> Vec<(String, u32, u64)> {
+        self.counts.iter().map(|c| (c.key.clone(), c.version, c.headers)).collect()
+    }
+
     /// Headers that the last finished walk counted.
     pub fn headers(&self) -> u64 {
         self.counts.iter().map(|count| count.headers).sum()

@@ -12,6 +12,7 @@ use bincode::serde::Compat;
 use parking_lot::Mutex;
 
 use super::messages::{Answer, Ask, CachedUse, Epoch, Fresh, KeyBytes, Kind, MAX_BATCH, Object};
+use super::messages::{KnownVolume, VolumeNews};
 use super::messages::{OnBehalf, Operation, Place, Refusal, Wrapped};
 use super::process::{Process, Processes};
 use super::sys::Credentials;
@@ -20,7 +21,9 @@ use crate::kms::api::types::{EncryptionContext, Plaintext};
 use crate::kms::caller::{self, CallerContext, Principal, Program, Source};
 use crate::kms::error::{FailureClass, KmsError};
 use crate::kms::id::KeyId;
-use crate::kms::service::{self, FreshFor, HeaderOf, Resealed, Service};
+use crate::kms::service::{
+    self, FreshFor, HeaderOf, Resealed, Service, VolumeRecord, VolumeReport,
+};
 use crate::secret::Secret;
 
 /// Where the groups of a caller come from. Whoever remembers decisions must tell callers apart by
@@ -149,6 +152,28 @@ impl Dispatcher {
                 }
             }
             Ask::Reseal { caller, items, to } => self.reseal(peer, caller, items, to.as_deref()),
+            Ask::Volume(news) => self.volume(peer, news),
+            Ask::KeyUsage(key) => match self.service.key_usage(&self.direct(peer), &key) {
+                Ok((id, current, volumes)) => Answer::Usage {
+                    key_id: id.to_string(),
+                    current,
+                    volumes: volumes.into_iter().map(known).collect(),
+                },
+                Err(error) => Answer::Failed(Compat(error)),
+            },
+            Ask::RetireVersion { key, version } => {
+                match self.service.retire_version(&self.direct(peer), &key, version) {
+                    Ok(Ok(())) => Answer::InTheWay(Vec::new()),
+                    Ok(Err(volumes)) => Answer::InTheWay(volumes.into_iter().map(known).collect()),
+                    Err(error) => Answer::Failed(Compat(error)),
+                }
+            }
+            Ask::ForgetVolume(place) => {
+                match self.service.forget_volume(&self.direct(peer), &place) {
+                    Ok(count) => Answer::Version(u32::try_from(count).unwrap_or(u32::MAX)),
+                    Err(error) => Answer::Failed(Compat(error)),
+                }
+            }
             Ask::CurrentVersion(key) => match key.parse() {
                 Ok(id) => match self.service.current_version(id) {
                     Ok(version) => Answer::Version(version),
@@ -285,6 +310,26 @@ impl Dispatcher {
             }
         }
         Answer::Resealed(answers)
+    }
+
+    /// Notes a volume. Of one that is no service the user is noted too, so that nobody speaks for
+    /// somebody else's volume.
+    fn volume(&self, peer: Peer, news: VolumeNews) -> Answer {
+        let place = match peer {
+            Peer::Local(who) if !self.trusts(peer) => format!("user {}: {}", who.uid, news.place),
+            _ => news.place,
+        };
+        let report = VolumeReport {
+            volume: news.volume,
+            place,
+            floors: news.floors.into_iter().collect(),
+            counted: news.counted,
+            counts: news.counts,
+        };
+        match self.service.report_volume(report) {
+            Ok(floors) => Answer::Floors(floors.into_iter().collect()),
+            Err(error) => refused(&error),
+        }
     }
 
     fn cached_uses(&self, peer: Peer, uses: Vec<CachedUse>) -> Answer {
@@ -490,6 +535,16 @@ pub fn pairs(place: &Place) -> EncryptionContext {
         Object::File(id) => context.insert("kmsfs:file".to_owned(), super::sigv4::hex(id)),
     };
     context
+}
+
+fn known(record: VolumeRecord) -> KnownVolume {
+    KnownVolume {
+        volume: record.volume,
+        place: record.place,
+        floors: record.floors.into_iter().collect(),
+        counts: record.counts,
+        counted: record.counted,
+    }
 }
 
 fn refused(error: &KmsError) -> Answer {

@@ -152,6 +152,36 @@ pub struct CachedUse {
     pub hits: u64,
 }
 
+/// What is told of a volume.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct VolumeNews {
+    /// Its id.
+    pub volume: [u8; 16],
+    /// Path of the lower directory.
+    pub place: String,
+    /// Its CMKs by id, and the version that no header is older than; 0: not known.
+    pub floors: Vec<(String, u32)>,
+    /// When a whole walk counted: seconds since 1970; 0 if none did.
+    pub counted: u64,
+    /// What it counted: CMK, version, headers.
+    pub counts: Vec<(String, u32, u64)>,
+}
+
+/// A volume that the service knows of.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct KnownVolume {
+    /// Its id in hexadecimal digits.
+    pub volume: String,
+    /// Where it lies.
+    pub place: String,
+    /// As in [`VolumeNews`].
+    pub floors: Vec<(String, u32)>,
+    /// CMK, version, headers; as of `counted`.
+    pub counts: Vec<(String, u32, u64)>,
+    /// Seconds since 1970; 0 for never.
+    pub counted: u64,
+}
+
 /// A question.
 #[derive(Debug, Encode, Decode)]
 pub enum Ask {
@@ -243,6 +273,21 @@ pub enum Ask {
         /// Id of the CMK to be; each key's own when `None`.
         to: Option<String>,
     },
+    /// Tells of a volume. Answer: [`Answer::Floors`].
+    Volume(VolumeNews),
+    /// The volumes that use a key, by any name. Answer: [`Answer::Usage`] or [`Answer::Failed`].
+    KeyUsage(String),
+    /// Destroys a version of a key that no volume needs. Answer: [`Answer::InTheWay`], with
+    /// nobody in it if that was done, or [`Answer::Failed`].
+    RetireVersion {
+        /// The key, by any name.
+        key: String,
+        /// Number of the version.
+        version: u32,
+    },
+    /// Forgets the volumes at a place. Answer: [`Answer::Version`], their number, or
+    /// [`Answer::Failed`].
+    ForgetVolume(String),
     /// The version of a CMK that seals now, by the CMK's id. Answer: [`Answer::Version`].
     CurrentVersion(String),
     /// One action of the KMS API, as the peer itself. Answer: [`Answer::Api`] or
@@ -268,6 +313,19 @@ pub enum Answer {
     Rewrapped(Wrapped),
     /// Data keys sealed anew, each with the key that signs its header; or why not.
     Resealed(Vec<Result<(Wrapped, KeyBytes), Refusal>>),
+    /// Of each CMK of a volume, the version that no header is older than.
+    Floors(Vec<(String, u32)>),
+    /// Who uses a key.
+    Usage {
+        /// Its id.
+        key_id: String,
+        /// The version that seals now.
+        current: u32,
+        /// The volumes.
+        volumes: Vec<KnownVolume>,
+    },
+    /// The volumes that may need a version still.
+    InTheWay(Vec<KnownVolume>),
     /// Number of a version.
     Version(u32),
     /// A key id.

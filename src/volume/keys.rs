@@ -149,6 +149,21 @@ pub struct Resealed {
     pub tag_key: Secret<[u8; 32]>,
 }
 
+/// What is told of a volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeNews {
+    /// Which.
+    pub volume: VolumeId,
+    /// Path of its lower directory.
+    pub place: String,
+    /// Its CMKs by id, and the version that no header is older than; 0: not known.
+    pub floors: Vec<(String, u32)>,
+    /// When a whole walk counted: seconds since 1970; 0 if none did.
+    pub counted: u64,
+    /// What it counted: CMK, version, headers.
+    pub counts: Vec<(String, u32, u64)>,
+}
+
 /// Most keys of one [`DataKeys::reseal`].
 pub const RESEAL_MAX: usize = 256;
 
@@ -209,6 +224,10 @@ pub trait DataKeys: Send + Sync + 'static {
 
     /// The version of a CMK that seals now.
     fn current_version(&self, cmk: &str) -> Result<u32, KeyError>;
+
+    /// Tells the service of a volume, so that it does not destroy what the volume needs. Gives, of
+    /// each of its CMKs, the version that no header is older than, as the service has it.
+    fn report_volume(&self, news: &VolumeNews) -> Result<Vec<(String, u32)>, KeyError>;
 
     /// A number that moves whenever a policy, a grant or a key's state may have changed. A
     /// decision made under another epoch is void. Cheap: read on every request.

@@ -166,6 +166,11 @@ impl Volume {
         &self.kmsfs
     }
 
+    /// Makes durable what is below: what a walk found counts only then.
+    pub fn sync_below(&self) -> Result<(), LowerError> {
+        rustix::fs::syncfs(self.root.open_for_reading()?.fd())
+    }
+
     /// Requests for the data of open files so far: whether somebody is at work.
     pub fn activity(&self) -> u64 {
         self.handles.uses()

@@ -80,6 +80,7 @@ fn round(fs: &Fs, site: &dyn Site, state: &mut State) -> Result<bool, Ended> {
         progress: &progress,
         workers: 1,
         patience: Duration::ZERO,
+        count_only: false,
         save: &|_| {},
     };
     run(&round, state)

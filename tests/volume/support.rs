@@ -12,6 +12,7 @@ use kmsfs::lower::faulty::Fault;
 use kmsfs::secret::Secret;
 use kmsfs::volume::keys::{
     Caller, DataKey, DataKeys, FreshFor, FreshKey, KeyContext, KeyError, Purpose, Resealed, Sealed,
+    VolumeNews,
 };
 use kmsfs::volume::{
     Attr, CrashSafety, CreateOptions, DirSink, Entry, Errno, Fh, FileKind, Ino, MountOptions,
@@ -173,6 +174,10 @@ impl DataKeys for TableKeys {
             Ok(Resealed { wrapped: WrappedKey { key_id, version, blob }, tag_key })
         };
         Ok(keys.iter().map(&mut one).collect())
+    }
+
+    fn report_volume(&self, news: &VolumeNews) -> Result<Vec<(String, u32)>, KeyError> {
+        Ok(news.floors.clone())
     }
 
     fn current_version(&self, _cmk: &str) -> Result<u32, KeyError> {

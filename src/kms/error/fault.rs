@@ -25,6 +25,12 @@ pub enum StateFault {
     /// There is no material to rotate to.
     #[error("has no key material that is pending rotation.")]
     NothingToRotate,
+    /// It has no such version, or that one is gone.
+    #[error("has no such version.")]
+    NoSuchVersion,
+    /// The version is the current one, or was imported.
+    #[error("has that version in use: it is the current one, waits to be, or was imported.")]
+    VersionInUse,
     /// It is being made or moved.
     #[error("is being created or updated.")]
     Changing,

@@ -336,6 +336,10 @@ impl Service {
         key.admits(Gate::Use)?;
         let header = &found.header;
         let version = key.version(header.version).ok_or(KmsError::InvalidCiphertext)?;
+        if version.sealed.is_empty() {
+            // It was retired, and its material destroyed.
+            return Err(KmsError::InvalidCiphertext);
+        }
         let one_time =
             self.custody.one_time_key(key.id(), version.version, &version.sealed, &header.nonce)?;
         let plaintext = blob::open(header, &one_time, context, found.sealed)

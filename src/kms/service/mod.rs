@@ -36,6 +36,7 @@ mod tags;
 #[cfg(test)]
 mod tests;
 mod users;
+mod volumes;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -67,6 +68,7 @@ pub use defaults::{MANAGED_ALIAS, default_key_policy, managed_key_policy};
 pub use reseal::{HeaderOf, Resealed};
 pub use sessions::Presented;
 pub use users::AccessKey;
+pub use volumes::{VolumeRecord, VolumeReport};
 
 /// Name of the stored value that remembers how far the audit trail has come.
 pub const META_AUDIT: &str = "audit";
