@@ -100,6 +100,64 @@ python3 "$HEADERS" digest "$LOWER" >"$WORK/below-after"
 check "below, nothing but header slots changed" cmp "$WORK/below" "$WORK/below-after"
 check "the volume is undamaged" "$KMSFS" fsck "$LOWER" --data --kms "unix:$KMS_SOCKET"
 
+# ---- usage, and the end of a version
+kms_opt=(--kms "unix:$KMS_SOCKET")
+headers_under() { "$KMSFS" --json key usage "$1" "${kms_opt[@]}" | python3 -c 'import json, sys; print(sum(h["headers"] for h in json.load(sys.stdin)["headers"] if h["version"] == int(sys.argv[1])))' "$2"; }
+retire() { "$KMSFS" key retire-version "$1" "$2" "${kms_opt[@]}"; }
+same "no header is known under version 1 and 2" "0 0" "$(headers_under alias/files 1) $(headers_under alias/files 2)"
+check "counting anew" "$KMSFS" rewrap --register "$LOWER" "${kms_opt[@]}"
+same "all of them under version 3" "3:$(headers_under alias/files 3)" "$(versions)"
+check "the current version cannot be retired" sh -c "! '$KMSFS' key retire-version alias/files 3 --kms unix:$KMS_SOCKET"
+check "version 1 is retired" retire alias/files 1
+check "not twice" sh -c "! '$KMSFS' key retire-version alias/files 1 --kms unix:$KMS_SOCKET"
+# A header from before the rotations, put in the place of the one of today.
+PLANTED=$(cd "$WORK/old" && find . -name kmsfs.dir -prune -o -path ./.kmsfs -prune -o -type f -size +1 -links 1 -print | head -n 1)
+cp -a "$LOWER" "$WORK/planted"
+dd if="$WORK/old/$PLANTED" of="$WORK/planted/$PLANTED" bs=480 count=1 conv=notrunc status=none
+dd if="$WORK/old/$PLANTED" of="$WORK/planted/$PLANTED" bs=1 skip=512 seek=512 count=480 conv=notrunc status=none
+same "a planted header of version 1 is found by fsck" 5 "$("$KMSFS" fsck "$WORK/planted" "${kms_opt[@]}" >/dev/null 2>&1; echo $?)"
+mkdir "$WORK/look"
+check "mount" "$KMSFS" mount "$WORK/planted" "$WORK/look" -o "ro,kms=unix:$KMS_SOCKET"
+same "and gives EIO" 1 "$(python3 - "$WORK/look" <<'PY'
+import errno, os, sys
+bad = 0
+for path, _, files in os.walk(sys.argv[1]):
+    for name in files:
+        try:
+            open(os.path.join(path, name), "rb").read()
+        except OSError as error:
+            assert error.errno == errno.EIO, error
+            bad += 1
+print(bad)
+PY
+)"
+check "unmount" "$KMSFS" umount "$WORK/look"
+
+# ---- a volume that nobody has mounted stands in the way of its key's old version
+OTHER=$(aws_kms create-key --query KeyMetadata.KeyId --output text)
+check "create-alias" aws_kms create-alias --alias-name alias/other --target-key-id "$OTHER"
+mkdir "$WORK/hidden" "$WORK/away"
+check "init" "$KMSFS" init "$WORK/hidden" --key alias/other "${kms_opt[@]}"
+check "mount" "$KMSFS" mount "$WORK/hidden" "$WORK/away" -o "kms=unix:$KMS_SOCKET"
+echo one >"$WORK/away/file"
+check "unmount" "$KMSFS" umount "$WORK/away"
+check "rotate its key" rotate "$OTHER"
+same "retiring is refused" 6 "$(retire alias/other 1 >"$WORK/refused" 2>&1; echo $?)"
+check "and names it" grep -q "$WORK/hidden" "$WORK/refused"
+check "rewrap" "$KMSFS" rewrap "$WORK/hidden" "${kms_opt[@]}"
+cp -a "$WORK/hidden" "$WORK/backup"
+check "now it is granted" retire alias/other 1
+check "mount" "$KMSFS" mount "$WORK/hidden" "$WORK/away" -o "kms=unix:$KMS_SOCKET"
+same "and the file is there" one "$(cat "$WORK/away/file")"
+check "unmount" "$KMSFS" umount "$WORK/away"
+check "a backup is registered" "$KMSFS" rewrap --register "$WORK/backup" "${kms_opt[@]}"
+check "rotate" rotate "$OTHER"
+check "rewrap" "$KMSFS" rewrap "$WORK/hidden" "${kms_opt[@]}"
+same "the backup stands in the way" 6 "$(retire alias/other 2 >"$WORK/refused" 2>&1; echo $?)"
+check "and is named" grep -q "$WORK/backup" "$WORK/refused"
+check "it is forgotten" "$KMSFS" key forget-volume "$WORK/backup" "${kms_opt[@]}"
+check "then not" retire alias/other 2
+
 # ---- backups
 check "rsync without --checksum" rsync -aHX --delete "$LOWER/" "$WORK/old/"
 check "copied every re-wrapped header" diff -r --exclude=.kmsfs "$LOWER" "$WORK/old"
