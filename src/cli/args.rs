@@ -48,6 +48,18 @@ pub enum Command {
     /// A mount does this by itself. Of a volume that is not mounted, give the lower directory.
     /// Files' data stays as it is; content and times of files do not change.
     Rewrap(RewrapArgs),
+    /// Put files or whole trees of a mount under another key, by their headers alone.
+    ///
+    /// Takes kms:ReEncryptFrom on the keys that they are under and kms:ReEncryptTo on the new
+    /// one. What is made later in the directories goes under the new key too.
+    Reencrypt {
+        /// A file or directory in a mount.
+        #[arg(value_hint = ValueHint::AnyPath)]
+        path: PathBuf,
+        /// Key id, ARN or alias/NAME.
+        #[arg(long, value_name = "KEY")]
+        to: String,
+    },
     /// Tell whether this machine can mount, and what a lower filesystem can do for a volume.
     Doctor(DoctorArgs),
     /// Customer master keys.
@@ -297,6 +309,20 @@ pub enum KeyCommand {
         key: OneKey,
         /// Number of the version.
         version: u32,
+    },
+    /// Schedule the deletion of a key: after the waiting time, what is under it opens never again.
+    ///
+    /// Refused without --force while volumes that the key service knows of have headers under it.
+    Delete {
+        /// How to name the key.
+        #[command(flatten)]
+        key: OneKey,
+        /// Waiting time, 7 to 30 days.
+        #[arg(long, default_value_t = 30)]
+        days: i32,
+        /// Although there are files that need it.
+        #[arg(long)]
+        force: bool,
     },
     /// Have the key service forget a volume that is no more.
     ForgetVolume {

@@ -58,6 +58,9 @@ pub fn run(command: KeyCommand, out: Out) -> Result<(), CliError> {
         KeyCommand::RetireVersion { key, version } => {
             super::key_version::retire(key, version, out)?;
         }
+        KeyCommand::Delete { key, days, force } => {
+            super::key_version::delete(key, days, force, out)?;
+        }
         KeyCommand::ForgetVolume { place, service } => {
             super::key_version::forget(&place, service, out)?;
         }

@@ -9,7 +9,8 @@ use super::args::OneKey;
 use super::error::CliError;
 use super::exit::Exit;
 use super::out::{Out, table};
-use super::service::KeyService;
+use super::service::{KeyService, unexpected};
+use crate::kms::api::{Reply, Request, ScheduleKeyDeletionRequest};
 use crate::server::messages::KnownVolume;
 
 /// A volume that uses a key.
@@ -84,6 +85,44 @@ pub fn retire(one: OneKey, version: u32, out: Out) -> Result<(), CliError> {
         remedy: "let `kmsfs rewrap` end there, or see `kmsfs key forget-volume`",
         exit: Exit::Busy,
     })
+}
+
+/// `kmsfs key delete`
+pub fn delete(one: OneKey, days: i32, force: bool, out: Out) -> Result<(), CliError> {
+    let service = KeyService::from_args(one.service)?;
+    let (key_id, _, volumes) = service.key_usage(&one.key)?;
+    let headers: u64 = volumes
+        .iter()
+        .flat_map(|volume| &volume.counts)
+        .filter(|(key, ..)| *key == key_id)
+        .map(|(.., headers)| headers)
+        .sum();
+    if !volumes.is_empty() && !force {
+        let places: Vec<&str> = volumes.iter().map(|volume| volume.place.as_str()).collect();
+        return Err(CliError::KeyService {
+            what: format!(
+                "{} is needed for {headers} files and directories of {}",
+                one.key,
+                places.join(", ")
+            ),
+            remedy: "they would be lost: put them under another key, or use --force",
+            exit: Exit::Busy,
+        });
+    }
+    let pending_window_in_days = Some(days);
+    let request = ScheduleKeyDeletionRequest { key_id, pending_window_in_days };
+    let Reply::ScheduleKeyDeletion(done) = service.call(Request::ScheduleKeyDeletion(request))?
+    else {
+        return Err(unexpected());
+    };
+    if headers > 0 {
+        out.note(format!("{headers} files and directories are lost with it"));
+    }
+    out.note(format!(
+        "{} will be gone in {} days; until then its deletion can be cancelled",
+        one.key, done.pending_window_in_days
+    ));
+    Ok(())
 }
 
 /// `kmsfs key forget-volume`

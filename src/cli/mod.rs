@@ -33,6 +33,7 @@ mod passphrase;
 mod policy;
 mod policy_ask;
 mod process;
+mod reencrypt;
 mod rewrap;
 mod rewrap_live;
 mod service;
@@ -89,6 +90,7 @@ fn dispatch(command: Command, out: Out) -> Result<(), CliError> {
         Command::Info(args) => info::run(&args, out),
         Command::Fsck(args) => fsck::run(args, out),
         Command::Rewrap(args) => rewrap::run(args, out),
+        Command::Reencrypt { path, to } => reencrypt::run(&path, &to, out),
         Command::Doctor(args) => match args.lower {
             Some(lower) => fitness::run(&lower, out),
             None => doctor::run(out),

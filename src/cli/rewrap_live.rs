@@ -169,6 +169,12 @@ impl Shared {
             }
             thread::park_timeout(TICK);
         }
+        // A key that came into use a moment ago must not be missed.
+        if keys.responds()
+            && let Err(error) = self.tell(volume, keys, Targets::new(), None)
+        {
+            tracing::warn!(%error, "the key service does not know which keys are in use");
+        }
         self.save(volume);
     }
 

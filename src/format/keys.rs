@@ -40,6 +40,12 @@ impl HeaderKey {
         mac(&self.tag, &[bytes])
     }
 
+    /// Whether a tag is this key's, for tests of who else derives it.
+    #[cfg(test)]
+    pub fn would_sign(&self, bytes: &[u8], tag: &[u8; 32]) -> bool {
+        self.accepts(bytes, tag)
+    }
+
     /// A header's tag, for the fuzzer, which cannot guess one.
     #[cfg(fuzzing)]
     pub fn tag_of(&self, bytes: &[u8]) -> [u8; 32] {

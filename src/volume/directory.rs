@@ -344,6 +344,7 @@ impl Volume {
         let body = next.encode(state.keys.header()).map_err(|_| Errno::EIO)?;
         file.write_at(&[IoSlice::new(&body)], slot_offset(generation))?;
         file.sync(true)?;
+        self.cmks.lock().insert(next.wrapped.key_id);
         *slot = None;
         Ok(())
     }

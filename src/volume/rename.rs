@@ -7,7 +7,7 @@ use crate::sync::Arc;
 
 use super::Volume;
 use super::inode::{Alias, Inode};
-use super::keys::Operation;
+use super::keys::{Caller, Operation};
 use super::link_tag::NameChange;
 use super::types::{Entry, Errno, FileKind, Ino, ReqCtx};
 
@@ -131,8 +131,34 @@ impl Volume {
             // Others have no key of their own.
             _ => return Ok(()),
         }
-        let caller = self.caller(cx).to(Operation::Write);
-        let taken = self.with_file(inode, caller, |file| {
+        let taken = self.put_under(self.caller(cx).to(Operation::Write), inode, cmk);
+        taken.map_err(|e| if e == Errno::EACCES { Errno::EXDEV } else { e })
+    }
+
+    /// Puts a file's key under the CMK of that id, ARN or alias, for its owner or root.
+    ///
+    /// # Errors
+    /// EPERM: neither of them asks. EACCES: the caller may not take the key from the one CMK to
+    /// the other.
+    ///
+    /// # Crash
+    /// The header has the key under the one CMK or the other.
+    pub(super) fn set_file_key(
+        &self,
+        cx: &ReqCtx,
+        inode: &Arc<Inode>,
+        cmk: &[u8],
+    ) -> Result<(), Errno> {
+        let _making = self.grace.enter();
+        let cmk = std::str::from_utf8(cmk).map_err(|_| Errno::EINVAL)?;
+        if cx.uid != 0 && self.attr(inode)?.uid != cx.uid {
+            return Err(Errno::EPERM);
+        }
+        self.put_under(self.caller(cx).to(Operation::Write), inode, cmk)
+    }
+
+    fn put_under(&self, caller: Caller, inode: &Arc<Inode>, cmk: &str) -> Result<(), Errno> {
+        self.with_file(inode, caller, |file| {
             let identity = file.identity();
             let wrapped = identity.wrapped.load_full();
             if wrapped.key_id == cmk {
@@ -140,9 +166,9 @@ impl Volume {
             }
             let context = self.file_context(identity.id);
             let wrapped = self.keys.rewrap(caller, &wrapped, &context, cmk)?;
+            self.cmks.lock().insert(wrapped.key_id.clone());
             file.rewrap(&self.env(), wrapped).map_err(|e| self.file_errno(inode, file, e))
-        });
-        taken.map_err(|e| if e == Errno::EACCES { Errno::EXDEV } else { e })
+        })
     }
 
     /// The inode under a name, as the table has it or as a passing visitor, and whether a stopped

@@ -75,6 +75,9 @@ impl Volume {
         if name == b"kmsfs.key-id" && inode.kind == FileKind::Directory {
             return self.set_default_key(cx, &inode, value);
         }
+        if name == b"kmsfs.key-id" && inode.kind == FileKind::Regular {
+            return self.set_file_key(cx, &inode, value);
+        }
         if name == CONTROL {
             if cx.uid != 0 && cx.uid != self.euid {
                 return Err(Errno::EPERM);
