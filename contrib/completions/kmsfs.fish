@@ -33,6 +33,7 @@ complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "umount" -d 'Unmount a v
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "info" -d 'Tell what a file is sealed with'
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "fsck" -d 'Check a volume that is not mounted'
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "rewrap" -d 'Carry a rotation through: every header to the newest version of its key'
+complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "reencrypt" -d 'Put files or whole trees of a mount under another key, by their headers alone'
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "doctor" -d 'Tell whether this machine can mount, and what a lower filesystem can do for a volume'
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "key" -d 'Customer master keys'
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "policy" -d 'Ask policies who may do what, and test them'
@@ -80,6 +81,7 @@ complete -c kmsfs -n "__fish_kmsfs_using_subcommand rewrap; and not __fish_seen_
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand rewrap; and not __fish_seen_subcommand_from status pause resume limit" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand rewrap; and not __fish_seen_subcommand_from status pause resume limit" -l key-file -d 'Unlock the embedded store with this file' -r -F
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand rewrap; and not __fish_seen_subcommand_from status pause resume limit" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand rewrap; and not __fish_seen_subcommand_from status pause resume limit" -l register -d 'Change nothing: count the headers, and have the key service know of the volume. For backups, which keep what they need from being destroyed by that'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand rewrap; and not __fish_seen_subcommand_from status pause resume limit" -l json -d 'Print results and errors as JSON'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand rewrap; and not __fish_seen_subcommand_from status pause resume limit" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand rewrap; and not __fish_seen_subcommand_from status pause resume limit" -s V -l version -d 'Print version'
@@ -100,21 +102,29 @@ complete -c kmsfs -n "__fish_kmsfs_using_subcommand rewrap; and __fish_seen_subc
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand rewrap; and __fish_seen_subcommand_from limit" -l json -d 'Print results and errors as JSON'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand rewrap; and __fish_seen_subcommand_from limit" -s h -l help -d 'Print help'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand rewrap; and __fish_seen_subcommand_from limit" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand reencrypt" -l to -d 'Key id, ARN or alias/NAME' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand reencrypt" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand reencrypt" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand reencrypt" -s V -l version -d 'Print version'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand doctor" -l json -d 'Print results and errors as JSON'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand doctor" -s V -l version -d 'Print version'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default get-policy put-policy" -l json -d 'Print results and errors as JSON'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default get-policy put-policy" -s h -l help -d 'Print help'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default get-policy put-policy" -s V -l version -d 'Print version'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default get-policy put-policy" -f -a "create" -d 'Make a key'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default get-policy put-policy" -f -a "list" -d 'List the keys'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default get-policy put-policy" -f -a "describe" -d 'Show a key'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default get-policy put-policy" -f -a "enable" -d 'Let a key be used again'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default get-policy put-policy" -f -a "disable" -d 'Stop all use of a key at once, in mounts too'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default get-policy put-policy" -f -a "alias" -d 'Give a key a name: alias/NAME'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default get-policy put-policy" -f -a "set-default" -d 'Put a directory of a mount under a key: what is made below it goes under that one too'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default get-policy put-policy" -f -a "get-policy" -d 'Print a key\'s policy'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default get-policy put-policy" -f -a "put-policy" -d 'Replace a key\'s policy'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default usage retire-version delete forget-volume get-policy put-policy" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default usage retire-version delete forget-volume get-policy put-policy" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default usage retire-version delete forget-volume get-policy put-policy" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default usage retire-version delete forget-volume get-policy put-policy" -f -a "create" -d 'Make a key'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default usage retire-version delete forget-volume get-policy put-policy" -f -a "list" -d 'List the keys'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default usage retire-version delete forget-volume get-policy put-policy" -f -a "describe" -d 'Show a key'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default usage retire-version delete forget-volume get-policy put-policy" -f -a "enable" -d 'Let a key be used again'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default usage retire-version delete forget-volume get-policy put-policy" -f -a "disable" -d 'Stop all use of a key at once, in mounts too'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default usage retire-version delete forget-volume get-policy put-policy" -f -a "alias" -d 'Give a key a name: alias/NAME'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default usage retire-version delete forget-volume get-policy put-policy" -f -a "set-default" -d 'Put a directory of a mount under a key: what is made below it goes under that one too'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default usage retire-version delete forget-volume get-policy put-policy" -f -a "usage" -d 'Tell how many headers are under which version of a key, by volume'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default usage retire-version delete forget-volume get-policy put-policy" -f -a "retire-version" -d 'Destroy a version of a key for good, once no volume needs it any more'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default usage retire-version delete forget-volume get-policy put-policy" -f -a "delete" -d 'Schedule the deletion of a key: after the waiting time, what is under it opens never again'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default usage retire-version delete forget-volume get-policy put-policy" -f -a "forget-volume" -d 'Have the key service forget a volume that is no more'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default usage retire-version delete forget-volume get-policy put-policy" -f -a "get-policy" -d 'Print a key\'s policy'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and not __fish_seen_subcommand_from create list describe enable disable alias set-default usage retire-version delete forget-volume get-policy put-policy" -f -a "put-policy" -d 'Replace a key\'s policy'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from create" -l description -d 'What it is for, in a few words' -r
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from create" -l alias -d 'A name for it: alias/NAME' -r
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from create" -l policy -d 'Its key policy, a JSON file. Default: the account\'s administrators decide' -r -F
@@ -163,6 +173,36 @@ complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcomm
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from set-default" -l json -d 'Print results and errors as JSON'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from set-default" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from set-default" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from usage" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from usage" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from usage" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from usage" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from usage" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from usage" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from usage" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from retire-version" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from retire-version" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from retire-version" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from retire-version" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from retire-version" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from retire-version" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from retire-version" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from delete" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from delete" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from delete" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from delete" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from delete" -l days -d 'Waiting time, 7 to 30 days' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from delete" -l force -d 'Although there are files that need it'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from delete" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from delete" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from forget-volume" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from forget-volume" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from forget-volume" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from forget-volume" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from forget-volume" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from forget-volume" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from forget-volume" -s V -l version -d 'Print version'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from get-policy" -l kms -d 'Use the key service at this address instead of the embedded one' -r
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from get-policy" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from get-policy" -l key-file -d 'Unlock the embedded store with this file' -r -F

@@ -222,4 +222,22 @@ check "complete after all" wait_complete
 check "unmount" "$KMSFS" umount "$MNT"
 check "all headers are under version $VERSION" all_under $VERSION
 check "the volume is undamaged" "$KMSFS" fsck "$LOWER" --data --kms "unix:$KMS_SOCKET"
+
+# ---- another key, by headers alone
+python3 "$HEADERS" digest "$LOWER" >"$WORK/below"
+check "mount" mount_it
+check "a tree goes under another key" "$KMSFS" reencrypt "$MNT/tree/d0" --to alias/other
+same "every file of it says so" "$OTHER" "$(find "$MNT/tree/d0" -type f -exec getfattr --only-values -n kmsfs.key-id {} \; -exec echo \; 2>/dev/null | sort -u)"
+echo new >"$MNT/tree/d0/made-later"
+same "and what is made in it later" "$OTHER" "$(getfattr --only-values -n kmsfs.key-id "$MNT/tree/d0/made-later" 2>/dev/null)"
+rm "$MNT/tree/d0/made-later"
+python3 "$HEADERS" tree "$MNT/tree" | awk '{ $4 = ""; print }' >"$WORK/above-after"
+check "content above is as it was" cmp <(awk '{ $4 = ""; print }' "$WORK/above") "$WORK/above-after"
+same "a key with files under it is not deleted lightly" 6 "$("$KMSFS" key delete alias/other "${kms_opt[@]}" >"$WORK/refused" 2>&1; echo $?)"
+check "it names the volume" grep -q "$LOWER" "$WORK/refused"
+check "unmount" "$KMSFS" umount "$MNT"
+python3 "$HEADERS" digest "$LOWER" >"$WORK/below-after"
+check "below, nothing but header slots changed" cmp "$WORK/below" "$WORK/below-after"
+check "with --force it is" "$KMSFS" key delete alias/other --days 7 --force "${kms_opt[@]}"
+same "and is pending deletion" PendingDeletion "$(aws_kms describe-key --key-id "$OTHER" --query KeyMetadata.KeyState --output text)"
 finish
