@@ -308,7 +308,8 @@ pub enum KeyCommand {
         #[command(flatten)]
         key: OneKey,
         /// Number of the version.
-        version: u32,
+        #[arg(value_name = "VERSION")]
+        number: u32,
     },
     /// Schedule the deletion of a key: after the waiting time, what is under it opens never again.
     ///

@@ -55,8 +55,8 @@ pub fn run(command: KeyCommand, out: Out) -> Result<(), CliError> {
             })?;
         }
         KeyCommand::Usage(one) => super::key_version::usage(one, out)?,
-        KeyCommand::RetireVersion { key, version } => {
-            super::key_version::retire(key, version, out)?;
+        KeyCommand::RetireVersion { key, number } => {
+            super::key_version::retire(key, number, out)?;
         }
         KeyCommand::Delete { key, days, force } => {
             super::key_version::delete(key, days, force, out)?;
