@@ -97,7 +97,7 @@ rm -rf "$MNT/load"
 check "unmount" "$KMSFS" umount "$MNT"
 check "all headers are under version 3" all_under 3
 python3 "$HEADERS" digest "$LOWER" >"$WORK/below-after"
-check "below, nothing but header slots changed" cmp "$WORK/below" "$WORK/below-after"
+check "below, nothing but header sectors changed" cmp "$WORK/below" "$WORK/below-after"
 check "the volume is undamaged" "$KMSFS" fsck "$LOWER" --data --kms "unix:$KMS_SOCKET"
 
 # ---- usage, and the end of a version
@@ -237,7 +237,7 @@ same "a key with files under it is not deleted lightly" 6 "$("$KMSFS" key delete
 check "it names the volume" grep -q "$LOWER" "$WORK/refused"
 check "unmount" "$KMSFS" umount "$MNT"
 python3 "$HEADERS" digest "$LOWER" >"$WORK/below-after"
-check "below, nothing but header slots changed" cmp "$WORK/below" "$WORK/below-after"
+check "below, nothing but header sectors changed" cmp "$WORK/below" "$WORK/below-after"
 check "with --force it is" "$KMSFS" key delete alias/other --days 7 --force "${kms_opt[@]}"
 same "and is pending deletion" PendingDeletion "$(aws_kms describe-key --key-id "$OTHER" --query KeyMetadata.KeyState --output text)"
 finish

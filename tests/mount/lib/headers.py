@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What lies below, without the headers: `headers.py digest LOWER` prints a line per lower file with the digest of
-all but its header slots; `headers.py versions LOWER` how many headers are under each version; `headers.py tree MNT`
+all but its header sectors; `headers.py versions LOWER` how many headers are under each version; `headers.py tree MNT`
 a line per file above with the digest of its content, its size, mode and time."""
 import collections
 import hashlib
@@ -33,8 +33,8 @@ def digest(lower):
     for path in lower_files(lower):
         with open(path, "rb") as f:
             data = f.read()
-        # The link tags are no part of what is re-wrapped.
-        rest = data[480:512] + data[992:]
+        # Both header sectors; a stopped session's link tags may be put right in them besides.
+        rest = data[1024:]
         print(os.path.relpath(path, lower), len(data), hashlib.sha256(rest).hexdigest())
 
 
