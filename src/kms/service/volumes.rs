@@ -19,7 +19,7 @@ use crate::kms::error::{InternalFault, KmsError, StateFault, Violation};
 use crate::kms::hex;
 use crate::kms::id::{KeyId, KeyVersion};
 use crate::kms::key::Gate;
-use crate::kms::store::Change;
+use crate::kms::store::{Change, Store as _};
 
 /// Name of the stored value.
 const META_VOLUMES: &str = "volumes";

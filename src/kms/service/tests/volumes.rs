@@ -49,7 +49,9 @@ fn a_batch_is_sealed_again_with_one_record_and_the_tag_key_alone() {
     let before = world.records().len();
     let mut asked: Vec<_> =
         items.iter().map(|(w, id, _)| (w.clone(), HeaderOf::File(*id, 1))).collect();
-    asked.push((Wrapped { blob: vec![1; 90], ..asked[0].0.clone() }, HeaderOf::File([0; 16], 1)));
+    let mut damaged = asked[0].0.clone();
+    *damaged.blob.last_mut().unwrap() ^= 1;
+    asked.push((damaged, HeaderOf::File([0; 16], 1)));
     let mut outcomes = world.service.reseal_batch(&service(), &asked, None).unwrap();
     assert_eq!(world.records().len(), before + 1);
     let record = world.last_record();
