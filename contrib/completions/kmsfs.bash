@@ -49,6 +49,9 @@ _kmsfs() {
             kmsfs,policy)
                 cmd="kmsfs__subcmd__policy"
                 ;;
+            kmsfs,reencrypt)
+                cmd="kmsfs__subcmd__reencrypt"
+                ;;
             kmsfs,rewrap)
                 cmd="kmsfs__subcmd__rewrap"
                 ;;
@@ -121,6 +124,9 @@ _kmsfs() {
             kmsfs__subcmd__key,create)
                 cmd="kmsfs__subcmd__key__subcmd__create"
                 ;;
+            kmsfs__subcmd__key,delete)
+                cmd="kmsfs__subcmd__key__subcmd__delete"
+                ;;
             kmsfs__subcmd__key,describe)
                 cmd="kmsfs__subcmd__key__subcmd__describe"
                 ;;
@@ -129,6 +135,9 @@ _kmsfs() {
                 ;;
             kmsfs__subcmd__key,enable)
                 cmd="kmsfs__subcmd__key__subcmd__enable"
+                ;;
+            kmsfs__subcmd__key,forget-volume)
+                cmd="kmsfs__subcmd__key__subcmd__forget__subcmd__volume"
                 ;;
             kmsfs__subcmd__key,get-policy)
                 cmd="kmsfs__subcmd__key__subcmd__get__subcmd__policy"
@@ -139,8 +148,14 @@ _kmsfs() {
             kmsfs__subcmd__key,put-policy)
                 cmd="kmsfs__subcmd__key__subcmd__put__subcmd__policy"
                 ;;
+            kmsfs__subcmd__key,retire-version)
+                cmd="kmsfs__subcmd__key__subcmd__retire__subcmd__version"
+                ;;
             kmsfs__subcmd__key,set-default)
                 cmd="kmsfs__subcmd__key__subcmd__set__subcmd__default"
+                ;;
+            kmsfs__subcmd__key,usage)
+                cmd="kmsfs__subcmd__key__subcmd__usage"
                 ;;
             kmsfs__subcmd__keystore,backup)
                 cmd="kmsfs__subcmd__keystore__subcmd__backup"
@@ -194,7 +209,7 @@ _kmsfs() {
 
     case "${cmd}" in
         kmsfs)
-            opts="-h -V --json --help --version init mount umount info fsck rewrap doctor key policy iam slot keystore audit generate"
+            opts="-h -V --json --help --version init mount umount info fsck rewrap reencrypt doctor key policy iam slot keystore audit generate"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1220,7 +1235,7 @@ _kmsfs() {
             return 0
             ;;
         kmsfs__subcmd__key)
-            opts="-h -V --json --help --version create list describe enable disable alias set-default get-policy put-policy"
+            opts="-h -V --json --help --version create list describe enable disable alias set-default usage retire-version delete forget-volume get-policy put-policy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1344,6 +1359,54 @@ _kmsfs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        kmsfs__subcmd__key__subcmd__delete)
+            opts="-h -V --kms --keystore --key-file --passphrase-fd --days --force --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --kms)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keystore)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --key-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --passphrase-fd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --days)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         kmsfs__subcmd__key__subcmd__describe)
             opts="-h -V --kms --keystore --key-file --passphrase-fd --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1433,6 +1496,50 @@ _kmsfs() {
             return 0
             ;;
         kmsfs__subcmd__key__subcmd__enable)
+            opts="-h -V --kms --keystore --key-file --passphrase-fd --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --kms)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keystore)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --key-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --passphrase-fd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kmsfs__subcmd__key__subcmd__forget__subcmd__volume)
             opts="-h -V --kms --keystore --key-file --passphrase-fd --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1608,6 +1715,50 @@ _kmsfs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        kmsfs__subcmd__key__subcmd__retire__subcmd__version)
+            opts="-h -V --kms --keystore --key-file --passphrase-fd --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --kms)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keystore)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --key-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --passphrase-fd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         kmsfs__subcmd__key__subcmd__set__subcmd__default)
             opts="-h -V --json --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1615,6 +1766,50 @@ _kmsfs() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kmsfs__subcmd__key__subcmd__usage)
+            opts="-h -V --kms --keystore --key-file --passphrase-fd --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --kms)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keystore)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --key-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --passphrase-fd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -2030,8 +2225,26 @@ _kmsfs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        kmsfs__subcmd__reencrypt)
+            opts="-h -V --to --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         kmsfs__subcmd__rewrap)
-            opts="-h -V --limit --kms --keystore --key-file --passphrase-fd --json --help --version status pause resume limit"
+            opts="-h -V --register --limit --kms --keystore --key-file --passphrase-fd --json --help --version status pause resume limit"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -223,15 +223,19 @@ check "unmount" "$KMSFS" umount "$MNT"
 check "all headers are under version $VERSION" all_under $VERSION
 check "the volume is undamaged" "$KMSFS" fsck "$LOWER" --data --kms "unix:$KMS_SOCKET"
 
-# ---- another key, by headers alone
+# ---- another key, by headers alone; files of a mount that was killed would be put in order as well
+check "mount" mount_it
+cp -a "$MNT/tree/d0" "$MNT/settled"
+check "unmount" "$KMSFS" umount "$MNT"
 python3 "$HEADERS" digest "$LOWER" >"$WORK/below"
 check "mount" mount_it
-check "a tree goes under another key" "$KMSFS" reencrypt "$MNT/tree/d0" --to alias/other
-same "every file of it says so" "$OTHER" "$(find "$MNT/tree/d0" -type f -exec getfattr --only-values -n kmsfs.key-id {} \; -exec echo \; 2>/dev/null | sort -u)"
-echo new >"$MNT/tree/d0/made-later"
-same "and what is made in it later" "$OTHER" "$(getfattr --only-values -n kmsfs.key-id "$MNT/tree/d0/made-later" 2>/dev/null)"
-rm "$MNT/tree/d0/made-later"
+check "a tree goes under another key" "$KMSFS" reencrypt "$MNT/settled" --to alias/other
+same "every file of it says so" "$OTHER" "$(find "$MNT/settled" -type f -exec getfattr --only-values -n kmsfs.key-id {} \; -exec echo \; 2>/dev/null | sort -u)"
+echo new >"$MNT/settled/made-later"
+same "and what is made in it later" "$OTHER" "$(getfattr --only-values -n kmsfs.key-id "$MNT/settled/made-later" 2>/dev/null)"
+rm "$MNT/settled/made-later"
 python3 "$HEADERS" tree "$MNT/tree" | awk '{ $4 = ""; print }' >"$WORK/above-after"
+check "its content is as it was" diff -r "$MNT/tree/d0" "$MNT/settled"
 check "content above is as it was" cmp <(awk '{ $4 = ""; print }' "$WORK/above") "$WORK/above-after"
 same "a key with files under it is not deleted lightly" 6 "$("$KMSFS" key delete alias/other "${kms_opt[@]}" >"$WORK/refused" 2>&1; echo $?)"
 check "it names the volume" grep -q "$LOWER" "$WORK/refused"
