@@ -205,8 +205,12 @@ impl Service {
         r: &KeyIdRequest,
     ) -> Result<Done<Reply>, KmsError> {
         let ok = self.managing::<may::CancelKeyDeletion>(call, &r.key_id, Gate::Cancel)?;
+        let key = ok.target();
+        let empty = key.version(key.record.current).is_none_or(|v| v.sealed.is_empty());
+        // A key that waited for its material waits on: enabled, it would have nothing to use.
+        let waits = key.record.origin == Origin::External && empty;
         let changes = changed(&ok, |record| {
-            record.state = KeyState::Disabled;
+            record.state = if waits { KeyState::PendingImport } else { KeyState::Disabled };
             record.deletion = None;
             record.more.window = None;
         });

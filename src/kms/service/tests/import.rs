@@ -130,3 +130,20 @@ fn a_key_rotates_by_itself_and_opens_what_it_sealed_before() {
     let listed = world.admin("ListKeyRotations", &json!({"KeyId": key}));
     assert_eq!(listed["Rotations"].as_array().unwrap().len(), 2);
 }
+
+#[test]
+fn a_deletion_called_off_leaves_a_key_without_material_waiting_for_it() {
+    let world = World::new();
+    let key = external(&world);
+    world.admin("ScheduleKeyDeletion", &json!({"KeyId": key}));
+    world.admin("CancelKeyDeletion", &json!({"KeyId": key}));
+    assert_eq!(state(&world, &key), "PendingImport");
+    assert_eq!(
+        error_name(world.ask("admin", "EnableKey", &json!({"KeyId": key}))),
+        "KMSInvalidStateException"
+    );
+    world.admin("ImportKeyMaterial", &wrapped(&world, &key, &[7; 32]));
+    world.admin("ScheduleKeyDeletion", &json!({"KeyId": key}));
+    world.admin("CancelKeyDeletion", &json!({"KeyId": key}));
+    assert_eq!(state(&world, &key), "Disabled");
+}
