@@ -288,6 +288,10 @@ impl Volume {
 
     /// Takes back what [`Volume::before_removal`] did, for a name that could not be removed.
     pub(super) fn still_there(&self, inode: &Arc<Inode>, alias: &Alias) {
+        if inode.kind == FileKind::Directory {
+            // Its own removal came first and did succeed: it stays pinned.
+            return;
+        }
         let Some(pin) = inode.pin.lock().take() else { return };
         let links = Pinned::new(std::os::fd::AsFd::as_fd(&pin)).stat().map_or(2, |st| st.nlink);
         if inode.kind == FileKind::Regular
