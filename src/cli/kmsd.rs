@@ -16,13 +16,14 @@ use sd_notify::NotifyState;
 
 use super::error::CliError;
 use super::exit::Exit;
-use super::kmsd_config::{Config, ConfigError, UnixSocket, UnlockBy};
+use super::kmsd_config::{Config, ConfigError, Http, UnixSocket, UnlockBy};
 use super::{log, passphrase, process};
 use crate::clock::SystemClock;
 use crate::custody::unlock::{Unlock, UnlockError};
 use crate::secret::Secret;
 use crate::server::dispatch::Dispatcher;
-use crate::server::http::{self, HttpError, HttpLimits, HttpServer};
+use crate::server::http::{Bound, HttpError, HttpLimits, HttpServer};
+use crate::server::tls::{self, TlsError};
 use crate::server::unix::{UnixLimits, UnixServer};
 use crate::store::ephemeral;
 use crate::store::open::{self, EmbeddedOptions, OpenError, Served};
@@ -91,7 +92,12 @@ impl KmsdError {
                     _ => Exit::Failed,
                 }
             }
-            KmsdError::Http(HttpError::NotLoopback(_)) => Exit::Usage,
+            KmsdError::Http(HttpError::Tls(TlsError::Read { source, .. }))
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                Exit::NotPermitted
+            }
+            KmsdError::Http(HttpError::NotLoopback(_) | HttpError::Tls(_)) => Exit::Usage,
             KmsdError::Http(HttpError::Start(_))
             | KmsdError::NotSocket(_)
             | KmsdError::Start(_) => Exit::Failed,
@@ -164,14 +170,15 @@ fn develop(args: &super::kmsd_dev::Args) -> Result<(), KmsdError> {
         .build()
         .map_err(KmsdError::Start)?;
     let mut stop = signals.block_on(async { Stop::new() }).map_err(KmsdError::Start)?;
-    let listener = http::bind(args.listen)?;
-    let address = listener.local_addr().map_err(KmsdError::Start)?;
-    let (service, tenants) = ephemeral::open(&args.accounts, &args.regions)?;
-    let clock = Arc::new(SystemClock);
-    let server = HttpServer::start(listener, service, clock, HttpLimits::default())?;
-    super::kmsd_dev::print(&tenants, &args.regions, address).map_err(KmsdError::Start)?;
+    let bound = Bound::new(args.listen, None)?;
+    let address = bound.address().map_err(KmsdError::Start)?;
+    let opened = ephemeral::open(&args.accounts, &args.regions, super::kmsd_dev::limits())?;
+    let (service, clock) = (Arc::clone(&opened.service), Arc::new(SystemClock));
+    let server = HttpServer::start(bound, service, clock, HttpLimits::default())?;
+    super::kmsd_dev::print(&opened.tenants, &args.regions, address).map_err(KmsdError::Start)?;
     signals.block_on(stop.wait());
     server.stop();
+    drop(opened);
     Ok(())
 }
 
@@ -193,6 +200,7 @@ fn open_store(config: &Config) -> Result<Served, KmsdError> {
         region: config.region.clone(),
         regions: config.regions.clone(),
         administrators: config.administrators.clone(),
+        limits: config.limits.clone(),
         unlock,
         create: true,
         cost: None,
@@ -215,7 +223,7 @@ struct Listeners {
 impl Listeners {
     fn start(config: &Config, served: &Served) -> Result<Listeners, KmsdError> {
         // Both are bound before either is served: a start that fails serves nobody.
-        let http = config.http.map(http::bind).transpose()?;
+        let http = config.http.as_ref().map(bind_http).transpose()?;
         let unix = config.unix.as_ref().map(bind_unix).transpose()?;
         let service = served.service();
         let unix = unix
@@ -228,9 +236,9 @@ impl Listeners {
             })
             .transpose()?;
         let http = http
-            .map(|listener| {
+            .map(|bound| {
                 let (service, clock) = (Arc::clone(service), Arc::new(SystemClock));
-                HttpServer::start(listener, service, clock, HttpLimits::default())
+                HttpServer::start(bound, service, clock, HttpLimits::default())
             })
             .transpose()?;
         Ok(Listeners { unix, http })
@@ -249,6 +257,11 @@ impl Listeners {
             unix.stop();
         }
     }
+}
+
+fn bind_http(http: &Http) -> Result<Bound, HttpError> {
+    let tls = http.tls.as_ref().map(|files| tls::config(&files.certificate, &files.key));
+    Bound::new(http.address, tls.transpose()?)
 }
 
 /// Binds the socket. The key store's lock is held, so a socket that nobody answers on is left

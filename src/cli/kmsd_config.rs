@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::kms::caller::Principal;
 use crate::kms::id::{AccountId, IdError, Region};
+use crate::kms::limits::{Limits, Rates};
 use crate::server::users;
 use crate::store::open::{DEFAULT_ACCOUNT, DEFAULT_REGION};
 
@@ -75,8 +76,19 @@ pub enum Problem {
     #[error("'{0}' is not a mode such as 0660")]
     Mode(String),
     /// Plain HTTP beyond this machine.
-    #[error("{0} is not a loopback address; without TLS only loopback is served")]
+    #[error(
+        "{0} is not a loopback address; without TLS only loopback is served: give certificate and key"
+    )]
     NotLoopback(SocketAddr),
+    /// Half of what TLS needs.
+    #[error("certificate and key go together: give both or neither")]
+    HalfTls,
+    /// A quota or rate that lets nothing through.
+    #[error("at least 1; leave it out for the default")]
+    Zero,
+    /// More than is kept.
+    #[error("at most {0}")]
+    TooHigh(u32),
     /// Nothing to listen on.
     #[error("neither [unix] nor [http] is there: nobody could reach the service")]
     NoListener,
@@ -98,6 +110,8 @@ struct File {
     unix: Option<UnixTable>,
     http: Option<HttpTable>,
     audit: Option<AuditTable>,
+    #[serde(default)]
+    limits: LimitsTable,
     #[serde(default)]
     principals: Vec<PrincipalTable>,
 }
@@ -140,6 +154,20 @@ struct UnixTable {
 #[serde(deny_unknown_fields)]
 struct HttpTable {
     address: SocketAddr,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+/// Quotas, and requests per second of an account; what is left out has its default.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimitsTable {
+    keys: Option<u32>,
+    aliases_per_key: Option<u32>,
+    grants_per_key: Option<u32>,
+    rotations_per_key: Option<u32>,
+    cryptographic_rate: Option<u32>,
+    management_rate: Option<u32>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -170,6 +198,24 @@ pub struct UnixSocket {
     pub group: Option<u32>,
 }
 
+/// The HTTP listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// Where.
+    pub address: SocketAddr,
+    /// With TLS; without only on loopback.
+    pub tls: Option<TlsFiles>,
+}
+
+/// PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The server's certificate, and those that vouch for it.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
 /// A configuration that makes sense.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -193,8 +239,10 @@ pub struct Config {
     pub unlock: Option<UnlockBy>,
     /// Unix socket.
     pub unix: Option<UnixSocket>,
-    /// HTTP address.
-    pub http: Option<SocketAddr>,
+    /// HTTP listener.
+    pub http: Option<Http>,
+    /// Quotas and rates.
+    pub limits: Limits,
     /// Directory of the audit trail; inside the store when absent.
     pub audit: Option<PathBuf>,
 }
@@ -281,10 +329,7 @@ fn check(file: File) -> Checked<Config> {
         .collect::<Checked<_>>()?;
     let mapping = mapping(&file.principals)?;
     let unix = file.unix.map(unix_socket).transpose()?;
-    let http = file.http.map(|table| table.address);
-    if let Some(address) = http.filter(|address| !address.ip().is_loopback()) {
-        return Err(("http.address", Problem::NotLoopback(address)));
-    }
+    let http = file.http.map(http).transpose()?;
     if unix.is_none() && http.is_none() {
         return Err(("unix", Problem::NoListener));
     }
@@ -309,6 +354,7 @@ fn check(file: File) -> Checked<Config> {
         unlock: file.unlock.map(unlock_by).transpose()?,
         unix,
         http,
+        limits: limits(&file.limits)?,
         audit: file.audit.map(|table| absolute("audit.dir", table.dir)).transpose()?,
     })
 }
@@ -324,6 +370,45 @@ fn unix_socket(table: UnixTable) -> Checked<UnixSocket> {
         path: absolute("unix.path", table.path)?,
         mode: bits.ok_or(("unix.mode", Problem::Mode(mode)))?,
         group,
+    })
+}
+
+fn http(table: HttpTable) -> Checked<Http> {
+    let tls = match (table.certificate, table.key) {
+        (None, None) => None,
+        (Some(certificate), Some(key)) => Some(TlsFiles {
+            certificate: absolute("http.certificate", certificate)?,
+            key: absolute("http.key", key)?,
+        }),
+        _ => return Err(("http", Problem::HalfTls)),
+    };
+    let address = table.address;
+    if tls.is_none() && !address.ip().is_loopback() {
+        return Err(("http.address", Problem::NotLoopback(address)));
+    }
+    Ok(Http { address, tls })
+}
+
+fn limits(table: &LimitsTable) -> Checked<Limits> {
+    let usual = Limits::default();
+    let positive = |key, value: Option<u32>| match value {
+        Some(0) => Err((key, Problem::Zero)),
+        other => Ok(other),
+    };
+    let aliases = positive("limits.aliases_per_key", table.aliases_per_key)?;
+    if aliases.is_some_and(|aliases| aliases > usual.aliases) {
+        return Err(("limits.aliases_per_key", Problem::TooHigh(usual.aliases)));
+    }
+    Ok(Limits {
+        keys: positive("limits.keys", table.keys)?.unwrap_or(usual.keys),
+        aliases: aliases.unwrap_or(usual.aliases),
+        grants: positive("limits.grants_per_key", table.grants_per_key)?.unwrap_or(usual.grants),
+        rotations: positive("limits.rotations_per_key", table.rotations_per_key)?
+            .unwrap_or(usual.rotations),
+        rates: Rates {
+            cryptographic: positive("limits.cryptographic_rate", table.cryptographic_rate)?,
+            management: positive("limits.management_rate", table.management_rate)?,
+        },
     })
 }
 
@@ -412,6 +497,10 @@ address = "127.0.0.1:4577"
             (GOOD.replace("0666", "7777"), "unix.mode: '7777' is not a mode"),
             (GOOD.replace("127.0.0.1", "0.0.0.0"), "is not a loopback address"),
             (GOOD.replace("/var/lib/kmsd", "var"), "store.dir: 'var' is not an absolute path"),
+            (format!("{GOOD}key = \"/k\""), "http: certificate and key go together"),
+            (format!("{GOOD}certificate = \"c\"\nkey = \"/k\""), "'c' is not an absolute path"),
+            (format!("{GOOD}[limits]\nkeys = 0"), "limits.keys: at least 1"),
+            (format!("{GOOD}[limits]\naliases_per_key = 51"), "limits.aliases_per_key: at most 50"),
             (format!("account = \"1\"{GOOD}"), "account: "),
             (format!("region = \"R\"{GOOD}"), "region: "),
             (
@@ -424,6 +513,17 @@ address = "127.0.0.1:4577"
             assert!(error.starts_with("kmsd.toml: ") && error.contains(message), "{error}");
             assert!(!error.contains('\n'), "one line: {error}");
         }
+    }
+
+    #[test]
+    fn with_certificates_any_address_is_served_and_limits_are_those_given() {
+        let tls = "certificate = \"/c\"\nkey = \"/k\"\n[limits]\nkeys = 7\nmanagement_rate = 5";
+        let config = parse(&format!("{}{tls}", GOOD.replace("127.0.0.1", "0.0.0.0"))).unwrap();
+        let http = config.http.unwrap();
+        assert!(http.tls.is_some() && http.address.ip().is_unspecified());
+        assert_eq!(config.limits.keys, 7);
+        assert_eq!(config.limits.rates, Rates { cryptographic: None, management: Some(5) });
+        assert_eq!(config.limits.grants, Limits::default().grants);
     }
 
     #[test]

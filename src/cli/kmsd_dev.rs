@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 
 use crate::kms::id::{AccountId, Region};
+use crate::kms::limits::Limits;
 use crate::store::ephemeral::Tenant;
 
 /// Serve from memory, for tests.
@@ -21,6 +22,12 @@ pub struct Args {
     /// Loopback address to serve; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4577")]
     pub listen: SocketAddr,
+}
+
+/// AWS's quotas; rotations on demand were ten when answers were recorded that suites for other
+/// services compare with.
+pub fn limits() -> Limits {
+    Limits { rotations: 10, ..Limits::default() }
 }
 
 /// Prints, for a shell to take over, where the service is and the first account's access key;

@@ -4,7 +4,7 @@
 //! read (bounded) before its signature is checked, and nothing of it is parsed before that.
 //!
 //! Invariants:
-//! - without TLS it binds loopback addresses only, since bodies hold plaintext and data keys;
+//! - without TLS ([`super::tls`]) it binds loopback addresses only, since bodies hold plaintext and data keys;
 //! - calls of the service block for disk flushes, so they run apart from the I/O threads;
 //! - a stop takes no new request and finishes those that were accepted.
 
@@ -20,9 +20,12 @@ use hyper::body::Incoming;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroize;
 
 use super::auth::{Authenticator, Connection};
@@ -43,7 +46,8 @@ pub struct HttpLimits {
     pub connections: usize,
     /// Longest body, bytes.
     pub body: usize,
-    /// How long the head of a request may take; also how long a connection may idle.
+    /// How long the head of a request may take, and a TLS handshake; also how long a connection
+    /// may idle.
     pub head: Duration,
     /// How long a body may take.
     pub upload: Duration,
@@ -97,6 +101,9 @@ pub enum HttpError {
     /// Plain HTTP is for this machine only.
     #[error("{0} is not a loopback address; without TLS only loopback is served")]
     NotLoopback(SocketAddr),
+    /// Certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] super::tls::TlsError),
     /// The address is taken or not ours.
     #[error("cannot listen on {address}: {source}")]
     Bind {
@@ -110,12 +117,27 @@ pub enum HttpError {
     Start(#[from] io::Error),
 }
 
-/// Binds `address` if it is a loopback address.
-pub fn bind(address: SocketAddr) -> Result<TcpListener, HttpError> {
-    if !address.ip().is_loopback() {
-        return Err(HttpError::NotLoopback(address));
+/// A bound address, and how it is spoken to there.
+pub struct Bound {
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+}
+
+impl Bound {
+    /// Binds `address` for TLS; for plain HTTP if it is a loopback address.
+    pub fn new(address: SocketAddr, tls: Option<Arc<ServerConfig>>) -> Result<Bound, HttpError> {
+        if tls.is_none() && !address.ip().is_loopback() {
+            return Err(HttpError::NotLoopback(address));
+        }
+        let bound = TcpListener::bind(address);
+        let listener = bound.map_err(|source| HttpError::Bind { address, source })?;
+        Ok(Bound { listener, tls })
     }
-    TcpListener::bind(address).map_err(|source| HttpError::Bind { address, source })
+
+    /// The address, with the port that was found if any would do.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
 }
 
 /// A running listener.
@@ -128,6 +150,7 @@ pub struct HttpServer {
 struct Shared {
     front: Arc<Front>,
     limits: HttpLimits,
+    tls: Option<TlsAcceptor>,
     quick: Pool<Job>,
 }
 
@@ -136,6 +159,7 @@ struct Front {
     service: Arc<Service>,
     clock: Arc<dyn Clock>,
     signing_keys: SigningKeys,
+    tls: bool,
 }
 
 /// A request that takes no longer than its audit record.
@@ -150,11 +174,12 @@ struct Job {
 impl HttpServer {
     /// Starts serving on a bound listener.
     pub fn start(
-        listener: TcpListener,
+        bound: Bound,
         service: Arc<Service>,
         clock: Arc<dyn Clock>,
         limits: HttpLimits,
     ) -> Result<Self, HttpError> {
+        let Bound { listener, tls } = bound;
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -164,8 +189,10 @@ impl HttpServer {
             .build()?;
         let (stop, stopped) = watch::channel(false);
         let quick = Pool::start("kmsd-http-quick", QUICK_THREADS, QUICK_BATCH, answer_all)?;
-        let front = Arc::new(Front { service, clock, signing_keys: SigningKeys::default() });
-        let shared = Arc::new(Shared { front, limits, quick });
+        let signing_keys = SigningKeys::default();
+        let front = Arc::new(Front { service, clock, signing_keys, tls: tls.is_some() });
+        let tls = tls.map(TlsAcceptor::from);
+        let shared = Arc::new(Shared { front, limits, tls, quick });
         let listener = {
             let _inside = runtime.enter();
             tokio::net::TcpListener::from_std(listener)?
@@ -213,7 +240,7 @@ async fn accept(
             Ok((stream, peer, place)) => {
                 let (shared, stopped) = (Arc::clone(&shared), stopped.clone());
                 connections.spawn(async move {
-                    serve(stream, peer, shared, stopped).await;
+                    greet(stream, peer, shared, stopped).await;
                     drop(place);
                 });
             }
@@ -239,8 +266,29 @@ async fn next(
     Ok((stream, peer, place))
 }
 
-async fn serve(
+/// Agrees on how to speak, and serves.
+async fn greet(
     stream: tokio::net::TcpStream,
+    peer: SocketAddr,
+    shared: Arc<Shared>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let Some(tls) = shared.tls.clone() else {
+        return serve(stream, peer, shared, stopped).await;
+    };
+    let shaken = tokio::select! {
+        shaken = tokio::time::timeout(shared.limits.head, tls.accept(stream)) => shaken,
+        _ = stopped.changed() => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => serve(stream, peer, shared, stopped).await,
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+    }
+}
+
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     peer: SocketAddr,
     shared: Arc<Shared>,
     mut stopped: watch::Receiver<bool>,
@@ -427,7 +475,7 @@ fn begin(
     };
     let query = sts::is_query(view.header(CONTENT_TYPE.as_str()));
     let service = if query { "sts" } else { "kms" };
-    let connection = Connection { ip: peer.ip(), tls: false };
+    let connection = Connection { ip: peer.ip(), tls: front.tls };
     let authenticator = Authenticator {
         service: &front.service,
         clock: &*front.clock,

@@ -3,6 +3,7 @@
 //! | file | is |
 //! |---|---|
 //! | [`http`] | AWS JSON 1.1 over HTTP, for SDKs and the AWS CLI |
+//! | [`tls`] | TLS below it |
 //! | [`json`] | targets, bodies and failures of that protocol |
 //! | [`sigv4`] | AWS signatures, pure |
 //! | [`auth`] | whose signature it is |
@@ -26,5 +27,6 @@ pub mod process;
 pub mod sigv4;
 pub mod sts;
 mod sys;
+pub mod tls;
 pub mod unix;
 pub mod users;

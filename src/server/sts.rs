@@ -160,7 +160,8 @@ mod tests {
     fn ask(body: &[u8]) -> (u16, String) {
         let accounts = ["111122223333".parse().unwrap()];
         let region = "us-east-1".parse().unwrap();
-        let (service, _) = crate::store::ephemeral::open(&accounts, &[region]).unwrap();
+        let opened = crate::store::ephemeral::open(&accounts, &[region], Default::default());
+        let service = opened.unwrap().service;
         let user = Principal::user(&accounts[0], "a&b");
         answer(&service, &CallerContext::direct(user, Source::Internal), body)
     }

@@ -4,6 +4,7 @@
 //! audit records are made and then dropped.
 
 use super::embedded::Embedded;
+use super::housekeeping::Housekeeper;
 use super::open::{OpenError, audit_key, records_key};
 use crate::clock::SystemClock;
 use crate::custody::software::Software;
@@ -14,6 +15,7 @@ use crate::kms::caller::{CallerContext, Principal, Source};
 use crate::kms::error::{InternalFault, KmsError};
 use crate::kms::id::{AccountId, Region};
 use crate::kms::kdf::{self, Label};
+use crate::kms::limits::Limits;
 use crate::kms::service::{Parts, Service};
 use crate::secret::Secret;
 use crate::sync::Arc;
@@ -44,11 +46,22 @@ pub struct Tenant {
     pub secret_access_key: Plaintext,
 }
 
-/// A service in memory, with these accounts and Regions. The first account is its own.
+/// A service in memory, which is gone when this is dropped.
+pub struct Ephemeral {
+    /// The service.
+    pub service: Arc<Service>,
+    /// Its accounts.
+    pub tenants: Vec<Tenant>,
+    /// Ends grants, deletes keys, and so on.
+    _housekeeper: Housekeeper,
+}
+
+/// Opens a service in memory, with these accounts and Regions. The first account is its own.
 pub fn open(
     accounts: &[AccountId],
     regions: &[Region],
-) -> Result<(Arc<Service>, Vec<Tenant>), OpenError> {
+    limits: Limits,
+) -> Result<Ephemeral, OpenError> {
     let root = Secret::<[u8; 32]>::random();
     let account = accounts.first().ok_or(KmsError::from(InternalFault::Record))?.clone();
     let region = regions.first().ok_or(KmsError::from(InternalFault::Record))?.clone();
@@ -61,13 +74,15 @@ pub fn open(
         trail: Trail::new(Box::new(Discard), audit_key(&root), ChainState::START),
         clock: Box::new(SystemClock),
         marker_key: kdf::derive(root.expose(), Label::Marker, b""),
+        limits,
     })?;
     let service = service.with_regions(regions);
     let mut tenants = Vec::new();
     for account in accounts {
         tenants.push(settle(&service, account)?);
     }
-    Ok((service, tenants))
+    let housekeeper = Housekeeper::start(&service);
+    Ok(Ephemeral { service, tenants, _housekeeper: housekeeper })
 }
 
 /// Makes the account's user, as its root user would.
@@ -94,7 +109,9 @@ mod tests {
     fn accounts_of_one_service_see_their_own_keys_alone() {
         let accounts: Vec<AccountId> =
             ["111122223333", "444455556666"].map(|text| text.parse().unwrap()).into();
-        let (service, tenants) = open(&accounts, &["us-east-1".parse().unwrap()]).unwrap();
+        let regions = ["us-east-1".parse().unwrap()];
+        let opened = open(&accounts, &regions, Limits::default()).unwrap();
+        let (service, tenants) = (&opened.service, &opened.tenants);
         assert_ne!(tenants[0].access_key_id, tenants[1].access_key_id);
         let of = |account: &AccountId| {
             CallerContext::direct(Principal::user(account, USER), Source::Internal)

@@ -15,6 +15,7 @@ mod copies_tests;
 mod copy;
 pub mod embedded;
 pub mod ephemeral;
+mod housekeeping;
 pub mod lock;
 pub mod open;
 mod rows;

@@ -4,11 +4,11 @@
 //! key file or a passphrase is found before anything is changed.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use super::audit_files::{self, Files, FilesError, ROTATE_AT};
 use super::copy::make_dir;
 use super::embedded::{Embedded, EmbeddedError, Locked, OpenReport, directories};
+use super::housekeeping::Housekeeper;
 use super::lock::{LockError, StoreLock};
 use crate::clock::SystemClock;
 use crate::custody::software::Software;
@@ -20,19 +20,16 @@ use crate::kms::caller::Principal;
 use crate::kms::error::KmsError;
 use crate::kms::id::{AccountId, Region};
 use crate::kms::kdf::{self, Label};
+use crate::kms::limits::Limits;
 use crate::kms::service::{META_AUDIT, Parts, Service};
 use crate::kms::store::Store as _;
 use crate::secret::Secret;
-use crate::sync::{Arc, Condvar, Mutex};
+use crate::sync::Arc;
 
 /// Account of a service that is told none.
 pub const DEFAULT_ACCOUNT: &str = "111122223333";
 /// Region of a service that is told none.
 pub const DEFAULT_REGION: &str = "local-1";
-/// How often deletions that are due are looked for.
-const HOUSEKEEPING: Duration = Duration::from_secs(30);
-/// How late a grant or a date in a policy may end.
-const TICK: Duration = Duration::from_millis(250);
 
 /// What to open, and how.
 #[derive(Debug)]
@@ -51,6 +48,8 @@ pub struct EmbeddedOptions {
     pub regions: Vec<Region>,
     /// Login names of the administrators.
     pub administrators: Vec<String>,
+    /// Quotas and rates.
+    pub limits: Limits,
     /// How to unlock; the key file `DIR/root.key` when `None`. On creation, a key file that is
     /// named but not there is made.
     pub unlock: Option<Unlock>,
@@ -71,6 +70,7 @@ impl EmbeddedOptions {
             region: DEFAULT_REGION.parse().expect("letters, a dash and a digit"),
             regions: Vec::new(),
             administrators: vec![user.to_owned()],
+            limits: Limits::default(),
             unlock: None,
             create: true,
             cost: None,
@@ -114,8 +114,7 @@ pub struct Served {
     pub created: bool,
     /// What the audit trail turned out to lack, when the store remembers more than is there.
     pub trail_cut: Option<(u64, u64)>,
-    stop: Arc<(Mutex<bool>, Condvar)>,
-    housekeeper: Option<std::thread::JoinHandle<()>>,
+    housekeeper: Option<Housekeeper>,
 }
 
 /// Why there is no service.
@@ -211,12 +210,12 @@ pub fn open(options: &EmbeddedOptions) -> Result<Served, OpenError> {
         trail,
         clock: Box::new(SystemClock),
         marker_key: kdf::derive(root.expose(), Label::Marker, b""),
+        limits: options.limits.clone(),
     })?;
     let service = service.with_regions(&options.regions);
     service.report_start(found.torn, trail_cut)?;
-    let stop = Arc::new((Mutex::new(false), Condvar::new()));
-    let housekeeper = keep_house(&service, &stop);
-    Ok(Served { service, report, created, trail_cut, stop, housekeeper })
+    let housekeeper = Some(Housekeeper::start(&service));
+    Ok(Served { service, report, created, trail_cut, housekeeper })
 }
 
 impl Served {
@@ -228,11 +227,8 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        *self.stop.0.lock() = true;
-        self.stop.1.notify_all();
-        if let Some(housekeeper) = self.housekeeper.take() {
-            let _ = housekeeper.join();
-        }
+        // It changes the store: first it ends.
+        self.housekeeper = None;
         if let Err(error) = self.service.close() {
             tracing::error!(%error, "the key store could not be closed in order");
         }
@@ -349,47 +345,4 @@ pub(super) fn records_key(root: &Secret<[u8; 32]>) -> Secret<[u8; 32]> {
 
 pub(super) fn audit_key(root: &Secret<[u8; 32]>) -> Secret<[u8; 32]> {
     kdf::derive(root.expose(), Label::Audit, b"")
-}
-
-/// Deletes what is due, now and then, and what ends at a given moment, then; ends with the service
-/// or when told to.
-fn keep_house(
-    service: &Arc<Service>,
-    stop: &Arc<(Mutex<bool>, Condvar)>,
-) -> Option<std::thread::JoinHandle<()>> {
-    let (service, stop) = (Arc::downgrade(service), stop.clone());
-    let work = move || {
-        let mut last: Option<Instant> = None;
-        loop {
-            let Some(service) = service.upgrade() else { return };
-            if last.is_none_or(|at| at.elapsed() >= HOUSEKEEPING) {
-                last = Some(Instant::now());
-                if let Err(error) = service.run_due() {
-                    tracing::error!(%error, "keys whose waiting time is over remain");
-                }
-                if let Err(error) = service.scrub() {
-                    tracing::error!(%error, "the key store could not be checked");
-                }
-            }
-            if let Err(error) = service.run_moments() {
-                tracing::error!(%error, "what has just ended is not cleared away");
-            }
-            drop(service);
-            let mut stopped = stop.0.lock();
-            if !*stopped {
-                stop.1.wait_for(&mut stopped, TICK);
-            }
-            if *stopped {
-                return;
-            }
-        }
-    };
-    let thread = std::thread::Builder::new().name("kms-housekeeping".into());
-    match thread.spawn(work) {
-        Ok(handle) => Some(handle),
-        Err(error) => {
-            tracing::error!(%error, "no housekeeping: keys whose waiting time is over remain");
-            None
-        }
-    }
 }

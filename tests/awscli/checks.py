@@ -23,6 +23,7 @@ import botocore.exceptions
 
 import operations
 import roles
+import tls
 
 BIN, AWS = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2]
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -469,7 +470,7 @@ CHECKS = [
     check_malformed_requests, check_policy_decides, check_survives_kill, check_bad_starts,
     check_passphrase, check_stop, operations.check_every_operation,
     operations.check_openssl_on_the_other_side, operations.check_who_am_i, roles.check_roles,
-    check_no_secrets_in_sight,
+    tls.check_tls, tls.check_dev, check_no_secrets_in_sight,
 ]
 
 

@@ -25,12 +25,13 @@ impl Request {
                 return Err(Violation::Missing { member: lower_camel(name) }.into());
             }
         }
-        for (name, values) in expected.enums {
-            if let Some(Value::String(value)) = members.get(*name)
-                && !values.contains(&value.as_str())
+        for set in expected.enums {
+            if let Some(Value::String(value)) = members.get(set.member)
+                && !set.values.contains(&value.as_str())
             {
-                let (member, value) = (lower_camel(name), value.clone());
-                return Err(Violation::NotInSet { member, value, set: values.join(", ") }.into());
+                let (member, value) = (lower_camel(set.member), value.clone());
+                let set = set.listed.join(", ");
+                return Err(Violation::NotInSet { member, value, set }.into());
             }
         }
         Request::from_tree(action, Value::Object(members)).map_err(|_| KmsError::Serialization)

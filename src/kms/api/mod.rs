@@ -54,7 +54,18 @@ pub struct Members {
     /// Members that must be there and not null.
     pub required: &'static [&'static str],
     /// Members with a closed set of values.
-    pub enums: &'static [(&'static str, &'static [&'static str])],
+    pub enums: &'static [ClosedSet],
+}
+
+/// A member with a closed set of values.
+#[derive(Clone, Copy, Debug)]
+pub struct ClosedSet {
+    /// Its name.
+    pub member: &'static str,
+    /// What it may be.
+    pub values: &'static [&'static str],
+    /// The values that the complaint about another one lists.
+    pub listed: &'static [&'static str],
 }
 
 macro_rules! actions {
@@ -83,11 +94,35 @@ macro_rules! actions {
                 match self { $(Action::$name => $read,)* }
             }
 
+            /// Whether it uses a key's material.
+            pub fn cryptographic(self) -> bool {
+                matches!(
+                    self,
+                    Action::Decrypt
+                        | Action::DeriveSharedSecret
+                        | Action::Encrypt
+                        | Action::GenerateDataKey
+                        | Action::GenerateDataKeyPair
+                        | Action::GenerateDataKeyPairWithoutPlaintext
+                        | Action::GenerateDataKeyWithoutPlaintext
+                        | Action::GenerateMac
+                        | Action::GenerateRandom
+                        | Action::ReEncrypt
+                        | Action::Sign
+                        | Action::Verify
+                        | Action::VerifyMac
+                )
+            }
+
             /// What JSON must bring.
             pub fn members(self) -> Members {
                 match self { $(Action::$name => Members {
                     required: &[$($required),*],
-                    enums: &[$(($member, <$enum>::NAMES)),*],
+                    enums: &[$(ClosedSet {
+                        member: $member,
+                        values: <$enum>::NAMES,
+                        listed: <$enum>::LISTED,
+                    }),*],
                 },)* }
             }
         }

@@ -94,9 +94,17 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
-/// An AWS enumeration: its values by their names on the wire, in the service's own order.
+/// An AWS enumeration: its values by their names on the wire, in the service's own order. The
+/// names that complaints about unknown values list are all of them, unless others are given.
 macro_rules! aws_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
+        aws_enum! { $(#[$doc])* $name listed [$($text),*] {
+            $($(#[$vdoc])* $variant = $text,)*
+        } }
+    };
+    ($(#[$doc:meta])* $name:ident listed [$($listed:literal),*] {
+        $($(#[$vdoc:meta])* $variant:ident = $text:literal,)*
+    }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant,)* }
@@ -104,6 +112,9 @@ macro_rules! aws_enum {
         impl $name {
             /// The names of all values.
             pub const NAMES: &'static [&'static str] = &[$($text),*];
+
+            /// The names that a complaint about an unknown value lists.
+            pub const LISTED: &'static [&'static str] = &[$($listed),*];
 
             /// The name on the wire.
             pub fn as_str(self) -> &'static str {
@@ -126,7 +137,10 @@ macro_rules! aws_enum {
 
 aws_enum! {
     /// What a key's material is.
-    KeySpec {
+    KeySpec listed [
+        "RSA_2048", "ECC_NIST_P384", "ECC_NIST_P256", "ECC_NIST_P521", "HMAC_384", "RSA_3072",
+        "ECC_SECG_P256K1", "RSA_4096", "SYMMETRIC_DEFAULT", "HMAC_256", "HMAC_224", "HMAC_512"
+    ] {
         /// 2048-bit RSA.
         Rsa2048 = "RSA_2048",
         /// 3072-bit RSA.
@@ -170,7 +184,7 @@ aws_enum! {
 
 aws_enum! {
     /// What a key is for.
-    KeyUsage {
+    KeyUsage listed ["ENCRYPT_DECRYPT", "SIGN_VERIFY", "GENERATE_VERIFY_MAC"] {
         /// Sign and Verify.
         SignVerify = "SIGN_VERIFY",
         /// Encrypt, Decrypt and data keys.
@@ -296,7 +310,7 @@ aws_enum! {
 
 aws_enum! {
     /// How to make a MAC.
-    MacAlgorithm {
+    MacAlgorithm listed ["HMAC_SHA_384", "HMAC_SHA_256", "HMAC_SHA_224", "HMAC_SHA_512"] {
         /// HMAC-SHA-224.
         HmacSha224 = "HMAC_SHA_224",
         /// HMAC-SHA-256.

@@ -16,6 +16,8 @@ const KEY_ID_MAX: usize = 2048;
 const ALIAS_MAX: usize = 256;
 /// Longest policy text that the request may carry; what may be stored is less.
 const POLICY_TEXT_MAX: usize = 131_072;
+/// How much of a text is repeated in the complaint about its length.
+const SHOWN: usize = 1024;
 /// Most bytes of keys and values in an encryption context.
 const CONTEXT_MAX: usize = 8192;
 
@@ -27,7 +29,7 @@ pub fn key_id(member: &str, id: &str) -> Result<(), KmsError> {
 /// Characters, not bytes, as AWS counts them.
 pub fn text_len(member: &str, text: &str, min: usize, max: usize) -> Result<(), KmsError> {
     let count = text.chars().count();
-    let value = || text.chars().take(64).collect::<String>();
+    let value = || text.chars().take(SHOWN).collect::<String>();
     if count < min {
         return Err(Violation::TooShort { member: member.into(), value: value(), min }.into());
     }

@@ -19,12 +19,6 @@ pub enum StateFault {
     /// Its key store is away.
     #[error("is unavailable.")]
     Unavailable,
-    /// Its next material is there already.
-    #[error("has key material that is pending rotation.")]
-    PendingRotation,
-    /// There is no material to rotate to.
-    #[error("has no key material that is pending rotation.")]
-    NothingToRotate,
     /// It has no such version, or that one is gone.
     #[error("has no such version.")]
     NoSuchVersion,
@@ -48,9 +42,6 @@ pub enum Quota {
     /// Grants on a key.
     #[error("grants per KMS key")]
     Grants,
-    /// Rotations on demand of a key.
-    #[error("on-demand rotations per KMS key")]
-    Rotations,
     /// Bytes of a key policy.
     #[error("key policy document size")]
     PolicySize,

@@ -129,12 +129,38 @@ pub enum KmsError {
     },
     /// An alias name without its prefix, or with nothing after it.
     #[error(
-        "Alias must start with the prefix \"alias/\". Please see http://docs.aws.amazon.com/kms/latest/APIReference/API_CreateAlias.html"
+        "Alias must start with the prefix \"alias/\". Please see https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html"
     )]
     AliasPrefix,
     /// `alias/aws/` is for keys that services manage.
     #[error("Alias names that begin with alias/aws/ are reserved.")]
     AliasReserved,
+    /// A key has had all its rotations on demand.
+    #[error(
+        "The on-demand rotations limit has been reached for the given keyId. No more on-demand rotations can be performed for this key: {arn}"
+    )]
+    NoMoreRotations {
+        /// The key's ARN.
+        arn: String,
+    },
+    /// There is no material to rotate to.
+    #[error("No available key material pending rotation for the key: {arn}.")]
+    NothingToRotate {
+        /// The key's ARN.
+        arn: String,
+    },
+    /// The key's next material is there already.
+    #[error(
+        "New key material (id: {new}) cannot be imported into KMS key {arn}, because another key material (id: {waiting}) is pending rotation."
+    )]
+    RotationPending {
+        /// The key's ARN.
+        arn: String,
+        /// Id of the material that was to be imported.
+        new: String,
+        /// Id of the material that waits.
+        waiting: String,
+    },
     /// A quota is used up.
     #[error("The {what} limit of {max} has been reached.")]
     LimitExceeded {
@@ -264,7 +290,9 @@ impl KmsError {
             | KmsError::NoSuchPolicy { .. } => "NotFoundException",
             KmsError::InvalidArn { .. } => "InvalidArnException",
             KmsError::Disabled { .. } => "DisabledException",
-            KmsError::InvalidState { .. } => "KMSInvalidStateException",
+            KmsError::InvalidState { .. }
+            | KmsError::NothingToRotate { .. }
+            | KmsError::RotationPending { .. } => "KMSInvalidStateException",
             KmsError::InvalidCiphertext => "InvalidCiphertextException",
             KmsError::IncorrectKey => "IncorrectKeyException",
             KmsError::InvalidKeyUsage { .. } | KmsError::IncompatibleAlgorithm { .. } => {
@@ -275,7 +303,9 @@ impl KmsError {
             }
             KmsError::AliasPrefix => "ValidationException",
             KmsError::AliasReserved => "NotAuthorizedException",
-            KmsError::LimitExceeded { .. } => "LimitExceededException",
+            KmsError::LimitExceeded { .. } | KmsError::NoMoreRotations { .. } => {
+                "LimitExceededException"
+            }
             KmsError::MalformedPolicy(_) => "MalformedPolicyDocumentException",
             KmsError::InvalidMarker => "InvalidMarkerException",
             KmsError::Tag(_) => "TagException",
@@ -308,6 +338,7 @@ impl KmsError {
             | KmsError::AliasReserved
             | KmsError::InvalidSignature
             | KmsError::InvalidMac
+            | KmsError::Validation(Violation::PublicKey { .. })
             | KmsError::Unsupported { what: UnsupportedFault::KeyKind } => None,
             other => Some(other.to_string()),
         }

@@ -19,9 +19,6 @@ use crate::kms::key::{Gate, Key};
 use crate::kms::store::{AliasRecord, Change, Store as _};
 use crate::sync::Arc;
 
-/// Aliases per key.
-const MAX_ALIASES: u32 = 50;
-
 impl Service {
     pub(super) fn create_alias(
         &self,
@@ -148,9 +145,11 @@ impl Service {
         if key.record.account != owner {
             return Err(Violation::AliasTarget.into());
         }
-        let full = usize::try_from(MAX_ALIASES).is_ok_and(|max| key.aliases.len() >= max);
+        // No more of them are loaded than AWS's quota and one.
+        let max = self.limits.aliases.min(50);
+        let full = u32::try_from(key.aliases.len()).map_or(true, |have| have >= max);
         if full && !key.aliases.iter().any(|known| known == name) {
-            return Err(KmsError::LimitExceeded { what: Quota::Aliases, max: MAX_ALIASES });
+            return Err(KmsError::LimitExceeded { what: Quota::Aliases, max });
         }
         let now = self.now().0;
         Ok(vec![Change::PutAlias(AliasRecord {

@@ -31,9 +31,6 @@ use crate::kms::key::{Gate, Key};
 use crate::kms::store::{Change, Store as _};
 use crate::secret::Secret;
 
-/// Grants per key.
-const MAX_GRANTS: u32 = 50_000;
-
 impl Service {
     pub(super) fn create_grant(
         &self,
@@ -117,8 +114,9 @@ impl Service {
             let (grant_token, grant_id) = (self.token(&known.id), known.id.clone());
             return Done::read(Reply::CreateGrant(CreateGrantReply { grant_token, grant_id }));
         }
-        if u32::try_from(key.grants.len()).map_or(true, |have| have >= MAX_GRANTS) {
-            return Err(KmsError::LimitExceeded { what: Quota::Grants, max: MAX_GRANTS });
+        let max = self.limits.grants;
+        if u32::try_from(key.grants.len()).map_or(true, |have| have >= max) {
+            return Err(KmsError::LimitExceeded { what: Quota::Grants, max });
         }
         let (grant_token, grant_id) = (self.token(&draft.id), draft.id.clone());
         call.response(serde_json::json!({"grantId": grant_id, "keyId": key.arn}));

@@ -24,7 +24,7 @@ use crate::kms::api::{
 };
 use crate::kms::authz::{Authorized, Permission, may};
 use crate::kms::custody::CustodyError;
-use crate::kms::error::{InternalFault, KmsError, MaterialFault, StateFault, Violation};
+use crate::kms::error::{InternalFault, KmsError, MaterialFault, Violation};
 use crate::kms::hex;
 use crate::kms::id::KeyVersion;
 use crate::kms::key::{Gate, Key};
@@ -257,13 +257,13 @@ impl Service {
             // Not even badly formed material may say more than that it is another.
             return Err(KmsError::IncorrectKeyMaterial(MaterialFault::Other));
         }
-        if key.versions.iter().any(|v| v.more.pending) {
-            let (arn, state) = (key.arn.clone(), StateFault::PendingRotation);
-            return Err(KmsError::InvalidState { arn, state });
-        }
         let last = key.versions.last().map_or(0, |v| v.version.0);
         let number = KeyVersion(last.checked_add(1).ok_or(InternalFault::Record)?);
         let made = seal(number)?;
+        if let Some(waiting) = key.versions.iter().find(|v| v.more.pending) {
+            let (new, waiting) = (hex::encode(&made.id), hex::encode(&waiting.material_id));
+            return Err(KmsError::RotationPending { arn: key.arn.clone(), new, waiting });
+        }
         Ok(VersionRecord {
             key: key.id(),
             version: number,

@@ -21,8 +21,6 @@ use crate::kms::policy::{Policy, key_policy};
 use crate::kms::store::{Change, KeyMore, KeyRecord, Store as _, VersionMore, VersionRecord};
 use crate::sync::Arc;
 
-/// Keys per account.
-const MAX_KEYS: u32 = 100_000;
 /// Labels per key.
 pub(super) const MAX_TAGS: usize = 50;
 const SECONDS_PER_DAY: i64 = 86_400;
@@ -65,8 +63,9 @@ impl Service {
             None => default_key_policy(call.account()),
         };
         let policy = self.compile(&text)?;
-        if self.store.key_count(call.account())? >= u64::from(MAX_KEYS) {
-            return Err(KmsError::LimitExceeded { what: Quota::Keys, max: MAX_KEYS });
+        let max = self.limits.keys;
+        if self.store.key_count(call.account())? >= u64::from(max) {
+            return Err(KmsError::LimitExceeded { what: Quota::Keys, max });
         }
         let draft = KeyRecord {
             id: KeyId::fresh(r.multi_region),

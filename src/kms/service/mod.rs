@@ -51,6 +51,7 @@ use super::caller::CallerContext;
 use super::custody::{Custody, CustodyError};
 use super::error::{InternalFault, KmsError};
 use super::id::{AccountId, KeyId, Region};
+use super::limits::{Limits, Throttle};
 use super::policy::{Policy, identity_policy};
 use super::regional::Regional;
 use super::store::{Change, Store, StoreError};
@@ -85,6 +86,8 @@ pub struct Service {
     trail: Arc<Trail>,
     clock: Arc<dyn Clock>,
     marker_key: Arc<Secret<[u8; 32]>>,
+    limits: Limits,
+    throttle: Throttle,
     cache: Cache,
     moments: Moments,
     last_uses: DashMap<KeyId, LastUse>,
@@ -118,6 +121,8 @@ pub struct Parts {
     pub clock: Box<dyn Clock>,
     /// Authenticates page markers.
     pub marker_key: Secret<[u8; 32]>,
+    /// Quotas and rates.
+    pub limits: Limits,
 }
 
 /// What a call comes to before it is recorded.
@@ -173,6 +178,8 @@ impl Service {
             started: parts.clock.now(),
             clock: Arc::from(parts.clock),
             marker_key: Arc::new(parts.marker_key),
+            limits: parts.limits,
+            throttle: Throttle::default(),
             cache: Cache::default(),
             moments: Moments::default(),
             loading: Arc::default(),
@@ -205,10 +212,7 @@ impl Service {
         let action = request.action();
         let _writer = (!action.read_only()).then(|| self.writer.lock());
         let mut call = Call::new(self, caller, action.name(), action.read_only());
-        let outcome = request
-            .validate()
-            .and_then(|()| self.known_tokens(grant_tokens(&request)))
-            .and_then(|()| self.dispatch(&mut call, request));
+        let outcome = self.run(&mut call, request);
         self.finish(call, outcome)
     }
 
@@ -220,10 +224,7 @@ impl Service {
             return Begun(Half::Over(Box::new(self.handle(caller, request))));
         }
         let mut call = Call::new(self, caller, action.name(), true);
-        let outcome = request
-            .validate()
-            .and_then(|()| self.known_tokens(grant_tokens(&request)))
-            .and_then(|()| self.dispatch(&mut call, request));
+        let outcome = self.run(&mut call, request);
         if outcome.as_ref().is_ok_and(Done::changes_something) {
             return Begun(Half::Over(Box::new(self.finish(call, outcome))));
         }
@@ -268,6 +269,13 @@ impl Service {
         let mut guard = self.epoch_lock.lock();
         self.epoch_moved.wait_while_for(&mut guard, |()| self.epoch() == seen, timeout);
         self.epoch()
+    }
+
+    fn run(&self, call: &mut Call<'_>, request: Request) -> Result<Done<Reply>, KmsError> {
+        self.throttle.pass(&self.limits.rates, call.account(), request.action(), self.now())?;
+        request.validate()?;
+        self.known_tokens(grant_tokens(&request))?;
+        self.dispatch(call, request)
     }
 
     fn dispatch(&self, call: &mut Call<'_>, request: Request) -> Result<Done<Reply>, KmsError> {

@@ -22,6 +22,7 @@ use crate::kms::authz::{Authorized, Permission, Plain, may};
 use crate::kms::error::{InternalFault, KmsError, UnsupportedFault};
 use crate::kms::id::{Region, key_arn};
 use crate::kms::key::{Gate, Key, Relatives};
+use crate::kms::limits::Throttle;
 use crate::kms::store::{Change, KeyMore, KeyRecord, Store as _, VersionMore, VersionRecord};
 use crate::sync::{Arc, Condvar, Mutex};
 
@@ -78,6 +79,8 @@ impl Service {
         // It is there when the next request asks; clients expect to wait for it.
         replica_key_metadata.key_state = KeyState::Creating;
         replica_key_metadata.enabled = false;
+        // Not told yet, as of a key that is only being made.
+        replica_key_metadata.current_key_material_id = None;
         let mut elsewhere = vec![(there.region.clone(), Change::PutKey(record))];
         elsewhere
             .extend(versions.into_iter().map(|v| (there.region.clone(), Change::PutVersion(v))));
@@ -188,6 +191,8 @@ impl Service {
             trail: self.trail.clone(),
             clock: self.clock.clone(),
             marker_key: self.marker_key.clone(),
+            limits: self.limits.clone(),
+            throttle: Throttle::default(),
             cache: Cache::default(),
             moments: Moments::default(),
             last_uses: DashMap::new(),

@@ -18,15 +18,13 @@ use crate::kms::api::{
     RotateKeyOnDemandReply, RotationEntry,
 };
 use crate::kms::authz::{Authorized, Permission, may};
-use crate::kms::error::{InternalFault, KmsError, Quota, StateFault, UnsupportedFault};
+use crate::kms::error::{InternalFault, KmsError, UnsupportedFault};
 use crate::kms::hex;
 use crate::kms::id::KeyVersion;
 use crate::kms::key::{Gate, Key};
 use crate::kms::store::{Change, RotationPlan, VersionMore, VersionRecord};
 use crate::sync::Arc;
 
-/// Rotations on demand that a key can have.
-const MAX_ON_DEMAND: u32 = 25;
 const DEFAULT_DAYS: u32 = 365;
 const MILLIS_PER_DAY: i64 = 86_400_000;
 
@@ -105,8 +103,8 @@ impl Service {
             v.more.rotation.is_some_and(|(_, kind)| kind == RotationType::OnDemand)
         };
         let done = u32::try_from(key.versions.iter().filter(on_demand).count());
-        if done.map_or(true, |done| done >= MAX_ON_DEMAND) {
-            return Err(KmsError::LimitExceeded { what: Quota::Rotations, max: MAX_ON_DEMAND });
+        if done.map_or(true, |done| done >= self.limits.rotations) {
+            return Err(KmsError::NoMoreRotations { arn: key.arn.clone() });
         }
         let changes = self.rotate(&key, RotationType::OnDemand)?;
         let elsewhere = self.shared(&key, &changes)?;
@@ -182,10 +180,7 @@ impl Service {
         let mut record = key.record.clone();
         let mut version = if key.record.origin == Origin::External {
             let waiting = key.versions.iter().find(|v| v.more.pending && !v.sealed.is_empty());
-            waiting.cloned().ok_or_else(|| KmsError::InvalidState {
-                arn: key.arn.clone(),
-                state: StateFault::NothingToRotate,
-            })?
+            waiting.cloned().ok_or_else(|| KmsError::NothingToRotate { arn: key.arn.clone() })?
         } else {
             let last = key.versions.last().map_or(0, |v| v.version.0);
             let number = KeyVersion(last.checked_add(1).ok_or(InternalFault::Record)?);

@@ -13,6 +13,7 @@ mod records;
 mod regions;
 mod roles;
 mod volumes;
+mod wording;
 
 use serde_json::{Value, json};
 
@@ -23,6 +24,7 @@ use crate::kms::audit::{ChainState, Trail};
 use crate::kms::caller::{CallerContext, Principal, Source};
 use crate::kms::error::KmsError;
 use crate::kms::id::AccountId;
+use crate::kms::limits::Limits;
 use crate::secret::Secret;
 use crate::sync::Arc;
 use memory::{Log, Memory, OpenCustody};
@@ -47,6 +49,10 @@ fn account() -> AccountId {
 
 impl World {
     fn new() -> World {
+        World::with_limits(Limits::default())
+    }
+
+    fn with_limits(limits: Limits) -> World {
         let (store, log) = (Memory::default(), Log::default());
         let clock = Arc::new(ManualClock::new(Millis(1_800_000_000_000)));
         let service = Service::new(Parts {
@@ -58,6 +64,7 @@ impl World {
             trail: Trail::new(Box::new(log.clone()), Secret::new([1; 32]), ChainState::START),
             clock: Box::new(clock.clone()),
             marker_key: Secret::new([2; 32]),
+            limits,
         });
         World { service: service.unwrap(), store, log, clock }
     }
