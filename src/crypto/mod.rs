@@ -12,6 +12,7 @@ mod mac;
 mod prp;
 mod rng;
 mod suite;
+pub mod sys;
 
 pub use aead::{Aead, BadTag};
 pub use kdf::{Label, derive};

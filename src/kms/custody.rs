@@ -4,7 +4,9 @@
 //! material itself never comes out of an implementation: a software one keeps it sealed under a
 //! root key, an HSM keeps it inside.
 
-use super::api::types::{EncryptionAlgorithm, KeySpec, MacAlgorithm, Origin, SigningAlgorithm};
+use super::api::types::{
+    EncryptionAlgorithm, KeySpec, MacAlgorithm, MessageType, Origin, SigningAlgorithm,
+};
 use super::id::{KeyId, KeyVersion};
 use crate::secret::Secret;
 
@@ -27,8 +29,8 @@ pub enum Task<'a> {
     Sign {
         /// How.
         algorithm: SigningAlgorithm,
-        /// Whether `message` is a digest already.
-        digest: bool,
+        /// What `message` is.
+        kind: MessageType,
         /// What.
         message: &'a [u8],
     },
@@ -50,6 +52,11 @@ pub enum Task<'a> {
     Agree {
         /// The other side's SubjectPublicKeyInfo, DER.
         peer: &'a [u8],
+    },
+    /// Open what was encapsulated. Gives the shared secret.
+    Decapsulate {
+        /// What.
+        ciphertext: &'a [u8],
     },
 }
 

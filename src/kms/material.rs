@@ -5,15 +5,19 @@
 //! against its spec whenever it is read, since it may have been imported.
 
 use aws_lc_rs::digest::Digest;
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
+use aws_lc_rs::encoding::{AsBigEndian as _, AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{self, KeySize, OaepPrivateDecryptingKey, PrivateDecryptingKey};
 use aws_lc_rs::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, PqdsaKeyPair};
 use aws_lc_rs::{agreement, hmac};
 
-use super::api::types::{EncryptionAlgorithm, KeySpec, MacAlgorithm, SigningAlgorithm};
+use super::api::types::{
+    EncryptionAlgorithm, KeySpec, MacAlgorithm, MessageType, SigningAlgorithm,
+};
 use super::custody::{CustodyError, Task};
+use super::ml_kem;
 use super::public_key::digest_of;
+use crate::crypto::sys;
 use crate::secret::Secret;
 
 /// Bytes of raw material; `None` for specs whose material is a private key.
@@ -33,6 +37,9 @@ pub fn generate(spec: KeySpec) -> Result<Secret<Vec<u8>>, CustodyError> {
         let mut bytes = vec![0; length];
         getrandom::fill(&mut bytes).map_err(|_| CustodyError::Unavailable)?;
         return Ok(Secret::new(bytes));
+    }
+    if ml_kem::is(spec) {
+        return ml_kem::generate(spec);
     }
     let away = |_| CustodyError::Unavailable;
     let der = if let Some(size) = rsa_size(spec) {
@@ -59,6 +66,9 @@ pub fn public_key(spec: KeySpec, material: &[u8]) -> Result<Vec<u8>, CustodyErro
     if let Some(length) = raw_len(spec) {
         return if material.len() == length { Ok(Vec::new()) } else { Err(CustodyError::BadInput) };
     }
+    if ml_kem::is(spec) {
+        return ml_kem::public_key(spec, material);
+    }
     let wrong = |_| CustodyError::BadInput;
     let der: PublicKeyX509Der<'_> = if rsa_size(spec).is_some() {
         rsa_pair(spec, material)?.public_key().as_der()
@@ -80,8 +90,8 @@ pub fn perform(
     task: Task<'_>,
 ) -> Result<Secret<Vec<u8>>, CustodyError> {
     match task {
-        Task::Sign { algorithm, digest, message } => {
-            sign(spec, material, algorithm, digest, message).map(Secret::new)
+        Task::Sign { algorithm, kind, message } => {
+            sign(spec, material, algorithm, kind, message).map(Secret::new)
         }
         Task::Mac { algorithm, message } => {
             let key = hmac::Key::new(mac_algorithm(algorithm), material);
@@ -96,6 +106,7 @@ pub fn perform(
             unwrap_oaep(material, algorithm, ciphertext)
         }
         Task::Agree { peer } => agree(spec, material, peer),
+        Task::Decapsulate { ciphertext } => ml_kem::decapsulate(spec, material, ciphertext),
     }
 }
 
@@ -117,11 +128,19 @@ fn sign(
     spec: KeySpec,
     material: &[u8],
     algorithm: SigningAlgorithm,
-    digest: bool,
+    kind: MessageType,
     message: &[u8],
 ) -> Result<Vec<u8>, CustodyError> {
     let wrong = |_| CustodyError::BadInput;
-    let digest = if digest {
+    if algorithm == SigningAlgorithm::Ed25519PhSha512 {
+        return sign_prehashed(spec, material, message);
+    }
+    if kind == MessageType::ExternalMu {
+        let mu = message.try_into().map_err(|_| CustodyError::BadInput)?;
+        ml_dsa(spec).ok_or(CustodyError::BadInput)?;
+        return sys::ml_dsa_sign_mu(material, mu).ok_or(CustodyError::BadInput);
+    }
+    let digest = if kind == MessageType::Digest {
         let algorithm = digest_of(algorithm).ok_or(CustodyError::BadInput)?;
         Some(Digest::import_less_safe(message, algorithm).map_err(wrong)?)
     } else {
@@ -167,12 +186,46 @@ fn sign(
     Ok(out)
 }
 
+fn sign_prehashed(spec: KeySpec, material: &[u8], digest: &[u8]) -> Result<Vec<u8>, CustodyError> {
+    let bad = |_: aws_lc_rs::error::Unspecified| CustodyError::BadInput;
+    if spec != KeySpec::EccNistEdwards25519 {
+        return Err(CustodyError::BadInput);
+    }
+    let pair = ed25519(material)?;
+    let seed = pair.seed().map_err(bad)?.as_be_bytes().map_err(bad)?;
+    let seed = zeroize::Zeroizing::new(
+        <[u8; 32]>::try_from(seed.as_ref()).map_err(|_| CustodyError::BadInput)?,
+    );
+    let public = pair.public_key().as_ref().try_into().map_err(|_| CustodyError::BadInput)?;
+    let digest = digest.try_into().map_err(|_| CustodyError::BadInput)?;
+    let signature = sys::ed25519ph_sign(&seed, public, digest).ok_or(CustodyError::Unavailable)?;
+    Ok(signature.to_vec())
+}
+
 fn agree(spec: KeySpec, material: &[u8], peer: &[u8]) -> Result<Secret<Vec<u8>>, CustodyError> {
     let algorithm = curve(spec).and_then(|curve| curve.agreement).ok_or(CustodyError::BadInput)?;
     let own = agreement::PrivateKey::from_private_key_der(algorithm, material)
         .map_err(|_| CustodyError::BadMaterial)?;
+    // The library also takes bare points, and does not look at what follows.
+    if !one_sequence(peer) {
+        return Err(CustodyError::BadInput);
+    }
     let peer = agreement::UnparsedPublicKey::new(algorithm, peer);
     agreement::agree(&own, peer, CustodyError::BadInput, |shared| Ok(Secret::new(shared.to_vec())))
+}
+
+/// Whether it is one SEQUENCE in DER, with nothing behind it.
+fn one_sequence(der: &[u8]) -> bool {
+    let Some((&[0x30, first], rest)) = der.split_first_chunk() else { return false };
+    let (length, content) = match (first, rest) {
+        (0x81, [length, content @ ..]) if *length >= 0x80 => (usize::from(*length), content),
+        (0x82, [high, low, content @ ..]) if *high > 0 => {
+            (usize::from(u16::from_be_bytes([*high, *low])), content)
+        }
+        (short, content) if short < 0x80 => (usize::from(short), content),
+        _ => return false,
+    };
+    content.len() == length
 }
 
 struct Curve {
@@ -242,4 +295,35 @@ fn ed25519(material: &[u8]) -> Result<Ed25519KeyPair, CustodyError> {
 fn post_quantum(spec: KeySpec, material: &[u8]) -> Result<PqdsaKeyPair, CustodyError> {
     let algorithm = ml_dsa(spec).ok_or(CustodyError::BadInput)?;
     PqdsaKeyPair::from_pkcs8(algorithm, material).map_err(|_| CustodyError::BadInput)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_key_is_one_sequence_to_its_last_byte() {
+        let of = |length: usize| {
+            let mut der = vec![0x30];
+            match length {
+                0..0x80 => der.push(u8::try_from(length).unwrap()),
+                0x80..0x100 => der.extend([0x81, u8::try_from(length).unwrap()]),
+                _ => {
+                    der.push(0x82);
+                    der.extend(u16::try_from(length).unwrap().to_be_bytes());
+                }
+            }
+            der.extend(vec![7; length]);
+            der
+        };
+        for length in [0, 1, 0x7f, 0x80, 0xff, 0x100, 4000] {
+            let good = of(length);
+            assert!(one_sequence(&good), "{length}");
+            assert!(!one_sequence(&[&good[..], &[0]].concat()), "{length} and more");
+            assert!(!one_sequence(&good[..good.len() - 1]), "{length} cut");
+        }
+        for bad in [&[][..], &[0x30], &[4, 0], &[0x30, 0x80, 0, 0], &[0x30, 0x81, 1, 7]] {
+            assert!(!one_sequence(bad), "{bad:?}");
+        }
+    }
 }

@@ -22,6 +22,7 @@ pub mod kdf;
 pub mod key;
 pub mod limits;
 pub mod material;
+pub mod ml_kem;
 pub mod policy;
 pub mod public_key;
 pub mod regional;

@@ -4,7 +4,8 @@ use aws_lc_rs::digest::{self, Digest};
 use aws_lc_rs::rsa::{self, OaepPublicEncryptingKey, PublicEncryptingKey};
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 
-use super::api::types::{EncryptionAlgorithm, KeySpec, SigningAlgorithm};
+use super::api::types::{EncryptionAlgorithm, KeySpec, MessageType, SigningAlgorithm};
+use crate::crypto::sys;
 
 /// It does not verify, or does not fit the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,17 +30,32 @@ pub fn digest_of(algorithm: SigningAlgorithm) -> Option<&'static digest::Algorit
     }
 }
 
-/// Checks a signature over `message`, or over the digest that it is.
+/// Checks a signature over `message`, or over the digest or representative that it is.
 pub fn verify(
     spec: KeySpec,
     public: &[u8],
     algorithm: SigningAlgorithm,
-    is_digest: bool,
+    kind: MessageType,
     message: &[u8],
     signature: &[u8],
 ) -> Result<(), Refused> {
+    if algorithm == SigningAlgorithm::Ed25519PhSha512 {
+        let digest = message.try_into().map_err(|_| Refused)?;
+        let signature = signature.try_into().map_err(|_| Refused)?;
+        // The key is the last thing in the SubjectPublicKeyInfo, which was made here.
+        let key = public.last_chunk().ok_or(Refused)?;
+        let fits = spec == KeySpec::EccNistEdwards25519;
+        let valid = fits && sys::ed25519ph_verify(key, digest, signature);
+        return if valid { Ok(()) } else { Err(Refused) };
+    }
+    if kind == MessageType::ExternalMu {
+        let mu = message.try_into().map_err(|_| Refused)?;
+        let fits = algorithm == SigningAlgorithm::MlDsaShake256;
+        let valid = fits && sys::ml_dsa_verify_mu(public, mu, signature);
+        return if valid { Ok(()) } else { Err(Refused) };
+    }
     let key = UnparsedPublicKey::new(verification(spec, algorithm).ok_or(Refused)?, public);
-    let result = if is_digest {
+    let result = if kind == MessageType::Digest {
         let digest = digest_of(algorithm).ok_or(Refused)?;
         let digest = Digest::import_less_safe(message, digest).map_err(|_| Refused)?;
         key.verify_digest(&digest, signature)

@@ -20,8 +20,6 @@ NOT_OFFERED = {
     "DeleteCustomKeyStore": "CustomKeyStoreNotFoundException",
     "DisconnectCustomKeyStore": "CustomKeyStoreNotFoundException",
     "UpdateCustomKeyStore": "CustomKeyStoreNotFoundException",
-    "Encapsulate": "UnknownOperationException",
-    "Decapsulate": "UnknownOperationException",
 }
 
 
@@ -51,6 +49,7 @@ class Bench:
         self.key = make()
         self.signing = make(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
         self.agreeing = make(KeySpec="ECC_NIST_P256", KeyUsage="KEY_AGREEMENT")
+        self.kem = make(KeySpec="ML_KEM_768", KeyUsage="ENCAPSULATE_DECAPSULATE")
         self.mac = make(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
         self.make = make
 
@@ -102,8 +101,10 @@ class Bench:
             "CreateGrant": lambda: dict(KeyId=key, GranteePrincipal=GRANTEE,
                                         Operations=["Decrypt"]),
             "CreateKey": dict,
-            "Decapsulate": lambda: dict(KeyId=key, EncapsulationAlgorithm="ML_KEM",
-                                        SharedSecretCiphertextBlob=b"x"),
+            "Decapsulate": lambda: dict(
+                KeyId=self.kem, EncapsulationAlgorithm="ML_KEM",
+                SharedSecretCiphertextBlob=kms.encapsulate(
+                    KeyId=self.kem, EncapsulationAlgorithm="ML_KEM")["SharedSecretCiphertextBlob"]),
             "Decrypt": lambda: dict(CiphertextBlob=blob()),
             "DeleteAlias": lambda: dict(AliasName=self.alias()),
             "DeleteCustomKeyStore": lambda: store,
@@ -114,7 +115,7 @@ class Bench:
             "DescribeCustomKeyStores": dict,
             "DisableKey": lambda: dict(KeyId=self.make()),
             "DisconnectCustomKeyStore": lambda: store,
-            "Encapsulate": lambda: dict(KeyId=key, EncapsulationAlgorithm="ML_KEM"),
+            "Encapsulate": lambda: dict(KeyId=self.kem, EncapsulationAlgorithm="ML_KEM"),
             "Encrypt": lambda: dict(KeyId=key, Plaintext=b"x"),
             "GenerateDataKey": lambda: dict(KeyId=key, KeySpec="AES_256"),
             "GenerateDataKeyWithoutPlaintext": lambda: dict(KeyId=key, KeySpec="AES_256"),

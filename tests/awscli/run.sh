@@ -16,11 +16,11 @@ if [ -z "$bin" ]; then
     exit 1
 fi
 
-# boto3 and an AWS CLI of today, with the newest model of KMS, beside Debian's.
+# boto3 and an AWS CLI of today, with the newest model of KMS, beside Debian's; and other people's cryptography.
 venv=${KMSFS_VENV:-$(pwd)/target/awscli-venv}
-if ! "$venv/bin/python" -c 'import boto3, awscli, cryptography' 2>/dev/null; then
+if ! "$venv/bin/python" -c 'import boto3, awscli, cryptography, Crypto' 2>/dev/null; then
     python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check boto3 awscli cryptography
+    "$venv/bin/pip" install --quiet --disable-pip-version-check boto3 awscli cryptography pycryptodome
 fi
 python=$venv/bin/python
 export KMSFS_NEWEST_AWS=$venv/bin/aws

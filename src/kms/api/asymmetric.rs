@@ -239,6 +239,82 @@ impl Validate for DeriveSharedSecretRequest {
     }
 }
 
+/// Asks for [`Encapsulate`](super::Action::Encapsulate).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct EncapsulateRequest {
+    /// Key id, key ARN, alias name or alias ARN.
+    pub key_id: String,
+    /// ML_KEM.
+    pub encapsulation_algorithm: EncapsulationAlgorithm,
+    /// Tokens of grants that may not have spread yet.
+    #[serde(default)]
+    pub grant_tokens: Vec<String>,
+    /// Check everything, do nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+impl Validate for EncapsulateRequest {
+    fn validate(&self) -> Result<(), KmsError> {
+        key_id("keyId", &self.key_id)?;
+        grant_tokens(&self.grant_tokens)
+    }
+}
+
+/// Answers [`EncapsulateRequest`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct EncapsulateReply {
+    /// ARN of the key.
+    pub key_id: String,
+    /// 32 bytes.
+    pub shared_secret: Plaintext,
+    /// What carries it to the holder of the private key.
+    pub shared_secret_ciphertext_blob: Blob,
+    /// What was used.
+    pub encapsulation_algorithm: EncapsulationAlgorithm,
+}
+
+/// Asks for [`Decapsulate`](super::Action::Decapsulate).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DecapsulateRequest {
+    /// Key id, key ARN, alias name or alias ARN.
+    pub key_id: String,
+    /// What [`EncapsulateReply`] carried; 1 to 6144 bytes.
+    pub shared_secret_ciphertext_blob: Blob,
+    /// ML_KEM.
+    pub encapsulation_algorithm: EncapsulationAlgorithm,
+    /// Tokens of grants that may not have spread yet.
+    #[serde(default)]
+    pub grant_tokens: Vec<String>,
+    /// Check everything, do nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+impl Validate for DecapsulateRequest {
+    fn validate(&self) -> Result<(), KmsError> {
+        key_id("keyId", &self.key_id)?;
+        let length = self.shared_secret_ciphertext_blob.0.len();
+        bytes_len("sharedSecretCiphertextBlob", length, 1, 6144)?;
+        grant_tokens(&self.grant_tokens)
+    }
+}
+
+/// Answers [`DecapsulateRequest`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DecapsulateReply {
+    /// ARN of the key.
+    pub key_id: String,
+    /// 32 bytes.
+    pub shared_secret: Plaintext,
+    /// What was used.
+    pub encapsulation_algorithm: EncapsulationAlgorithm,
+}
+
 /// Answers [`DeriveSharedSecretRequest`].
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -98,8 +98,10 @@ macro_rules! actions {
             pub fn cryptographic(self) -> bool {
                 matches!(
                     self,
-                    Action::Decrypt
+                    Action::Decapsulate
+                        | Action::Decrypt
                         | Action::DeriveSharedSecret
+                        | Action::Encapsulate
                         | Action::Encrypt
                         | Action::GenerateDataKey
                         | Action::GenerateDataKeyPair
@@ -252,6 +254,14 @@ actions! {
     DeriveSharedSecret(DeriveSharedSecretRequest) -> DeriveSharedSecretReply, read_only true,
         required ["KeyId", "KeyAgreementAlgorithm", "PublicKey"],
         enums [("KeyAgreementAlgorithm", KeyAgreementAlgorithm)];
+    /// Makes a secret that the holder of a private key can have too.
+    Encapsulate(EncapsulateRequest) -> EncapsulateReply, read_only true,
+        required ["KeyId", "EncapsulationAlgorithm"],
+        enums [("EncapsulationAlgorithm", EncapsulationAlgorithm)];
+    /// Opens what was encapsulated.
+    Decapsulate(DecapsulateRequest) -> DecapsulateReply, read_only true,
+        required ["KeyId", "SharedSecretCiphertextBlob", "EncapsulationAlgorithm"],
+        enums [("EncapsulationAlgorithm", EncapsulationAlgorithm)];
     /// The custom key stores of the caller's account.
     DescribeCustomKeyStores(DescribeCustomKeyStoresRequest) -> DescribeCustomKeyStoresReply,
         read_only true, required [], enums [];

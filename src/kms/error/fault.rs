@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::kms::api::types::KeySpec;
-
 /// How a key's state stands in the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum StateFault {
@@ -70,9 +68,6 @@ pub enum TagFault {
 /// A thing that the service does not do, or not for this kind of key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum UnsupportedFault {
-    /// Keys of that spec.
-    #[error("KeySpec {0} is not supported")]
-    Spec(KeySpec),
     /// Keys of that origin.
     #[error("Origin {0} is not supported")]
     Origin(String),
@@ -87,12 +82,6 @@ pub enum UnsupportedFault {
         /// Its origin.
         origin: String,
     },
-    /// ML-DSA over a message representative made outside.
-    #[error("MessageType EXTERNAL_MU is not supported")]
-    ExternalMu,
-    /// Ed25519 over a digest.
-    #[error("SigningAlgorithm ED25519_PH_SHA_512 is not supported")]
-    PreHashed,
     /// A copy of a key that is of one Region.
     #[error("Unable to replicate a non-MultiRegion key {0}")]
     NotMultiRegion(String),

@@ -9,20 +9,23 @@ use crate::kms::api::types::{
     MessageType, Plaintext, SigningAlgorithm,
 };
 use crate::kms::api::{
-    DeriveSharedSecretReply, DeriveSharedSecretRequest, GenerateMacReply, GenerateMacRequest,
-    GetPublicKeyReply, GetPublicKeyRequest, Reply, SignReply, SignRequest, VerifyMacReply,
-    VerifyMacRequest, VerifyReply, VerifyRequest,
+    DecapsulateReply, DecapsulateRequest, DeriveSharedSecretReply, DeriveSharedSecretRequest,
+    EncapsulateReply, EncapsulateRequest, GenerateMacReply, GenerateMacRequest, GetPublicKeyReply,
+    GetPublicKeyRequest, Reply, SignReply, SignRequest, VerifyMacReply, VerifyMacRequest,
+    VerifyReply, VerifyRequest,
 };
 use crate::kms::authz::{Authorized, Permission, may};
 use crate::kms::custody::{CustodyError, Task};
 use crate::kms::error::{InternalFault, KmsError, UnsupportedFault, Violation};
 use crate::kms::key::{self, Gate, Key};
-use crate::kms::public_key;
+use crate::kms::{ml_kem, public_key};
 use crate::secret::Secret;
 use crate::sync::Arc;
 
 /// Bytes of the message representative of ML-DSA.
 const MU: usize = 64;
+/// Bytes of what Ed25519ph signs.
+const SHA_512: usize = 64;
 
 impl Service {
     pub(super) fn sign(
@@ -36,11 +39,7 @@ impl Service {
         key.is_for("Sign", KeyUsage::SignVerify)?;
         signs(&key, r.signing_algorithm, kind, &r.message.0)?;
         dry(r.dry_run)?;
-        let task = Task::Sign {
-            algorithm: r.signing_algorithm,
-            digest: kind == MessageType::Digest,
-            message: &r.message.0,
-        };
+        let task = Task::Sign { algorithm: r.signing_algorithm, kind, message: &r.message.0 };
         let signature = self.perform(&key, task)?;
         self.used(call, &key);
         Done::read(Reply::Sign(SignReply {
@@ -66,7 +65,7 @@ impl Service {
             key.record.spec,
             &version.more.public,
             r.signing_algorithm,
-            kind == MessageType::Digest,
+            kind,
             &r.message.0,
             &r.signature.0,
         )
@@ -187,6 +186,62 @@ impl Service {
         }))
     }
 
+    pub(super) fn encapsulate(
+        &self,
+        call: &mut Call<'_>,
+        r: &EncapsulateRequest,
+    ) -> Result<Done<Reply>, KmsError> {
+        let algorithm = r.encapsulation_algorithm;
+        let key = self.encapsulating::<may::Encapsulate>(call, &r.key_id, algorithm)?;
+        key.is_for("Encapsulate", KeyUsage::EncapsulateDecapsulate)?;
+        dry(r.dry_run)?;
+        let version = key.current().ok_or(InternalFault::Record)?;
+        let (sealed, secret) = ml_kem::encapsulate(key.record.spec, &version.more.public)?;
+        self.used(call, &key);
+        Done::read(Reply::Encapsulate(EncapsulateReply {
+            key_id: key.arn.clone(),
+            shared_secret: Plaintext(secret),
+            shared_secret_ciphertext_blob: Blob(sealed),
+            encapsulation_algorithm: algorithm,
+        }))
+    }
+
+    pub(super) fn decapsulate(
+        &self,
+        call: &mut Call<'_>,
+        r: &DecapsulateRequest,
+    ) -> Result<Done<Reply>, KmsError> {
+        let algorithm = r.encapsulation_algorithm;
+        let key = self.encapsulating::<may::Decapsulate>(call, &r.key_id, algorithm)?;
+        key.is_for("Decapsulate", KeyUsage::EncapsulateDecapsulate)?;
+        dry(r.dry_run)?;
+        let task = Task::Decapsulate { ciphertext: &r.shared_secret_ciphertext_blob.0 };
+        let secret = self.attempt(&key, task)?.ok_or(KmsError::InvalidCiphertext)?;
+        self.used(call, &key);
+        Done::read(Reply::Decapsulate(DecapsulateReply {
+            key_id: key.arn.clone(),
+            shared_secret: Plaintext(secret),
+            encapsulation_algorithm: algorithm,
+        }))
+    }
+
+    fn encapsulating<A: Permission>(
+        &self,
+        call: &mut Call<'_>,
+        key_id: &str,
+        algorithm: EncapsulationAlgorithm,
+    ) -> Result<Arc<Key>, KmsError> {
+        call.parameter("keyId", key_id);
+        call.parameter("encapsulationAlgorithm", algorithm.as_str());
+        let Named { key, alias } =
+            self.named(&call.caller.principal, key_id, Naming::KeyOrAlias)?;
+        call.resource(&key.arn);
+        let ok: Authorized<A> = call.may_on_key(&key, alias.as_deref(), None, |_| {})?;
+        let key = ok.into_target();
+        key.admits(Gate::Use)?;
+        Ok(key)
+    }
+
     /// Does a task that cannot be refused for its input, which was checked.
     fn perform(&self, key: &Key, task: Task<'_>) -> Result<Secret<Vec<u8>>, KmsError> {
         self.attempt(key, task)?.ok_or_else(|| InternalFault::Custody.into())
@@ -274,11 +329,9 @@ fn signs(
         (MessageType::Digest, Some(digest)) if message.len() == digest.output_len() => Ok(()),
         (MessageType::Digest, Some(_)) => wrong_length(),
         (MessageType::Digest, None) if algorithm == SigningAlgorithm::Ed25519PhSha512 => {
-            Err(KmsError::Unsupported { what: UnsupportedFault::PreHashed })
+            if message.len() == SHA_512 { Ok(()) } else { wrong_length() }
         }
-        (MessageType::ExternalMu, _) if ml_dsa && message.len() == MU => {
-            Err(KmsError::Unsupported { what: UnsupportedFault::ExternalMu })
-        }
+        (MessageType::ExternalMu, _) if ml_dsa && message.len() == MU => Ok(()),
         (MessageType::ExternalMu, _) if ml_dsa => wrong_length(),
         _ => wrong_type(),
     }

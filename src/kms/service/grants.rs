@@ -332,6 +332,9 @@ fn operations(key: &Key, names: &[String]) -> Result<Vec<GrantOperation>, KmsErr
                 usage == KeyUsage::GenerateVerifyMac
             }
             GrantOperation::DeriveSharedSecret => usage == KeyUsage::KeyAgreement,
+            GrantOperation::Encapsulate | GrantOperation::Decapsulate => {
+                usage == KeyUsage::EncapsulateDecapsulate
+            }
             GrantOperation::GetPublicKey => !symmetric && usage != KeyUsage::GenerateVerifyMac,
             GrantOperation::CreateGrant
             | GrantOperation::RetireGrant

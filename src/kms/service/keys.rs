@@ -311,15 +311,18 @@ fn possible(
         let usage = usage.to_string();
         return Err(Violation::UsageForSpec { usage, spec }.into());
     }
-    if matches!(spec, KeySpec::MlKem512 | KeySpec::MlKem768 | KeySpec::MlKem1024) {
-        return unsupported(UnsupportedFault::Spec(spec));
-    }
     if let Some(id) = &r.custom_key_store_id {
         return Err(KmsError::NoSuchKeyStore { id: id.clone() });
     }
     let imports = !matches!(
         spec,
-        KeySpec::MlDsa44 | KeySpec::MlDsa65 | KeySpec::MlDsa87 | KeySpec::EccNistEdwards25519
+        KeySpec::MlDsa44
+            | KeySpec::MlDsa65
+            | KeySpec::MlDsa87
+            | KeySpec::MlKem512
+            | KeySpec::MlKem768
+            | KeySpec::MlKem1024
+            | KeySpec::EccNistEdwards25519
     );
     if origin != Origin::AwsKms && !(origin == Origin::External && imports) {
         return unsupported(UnsupportedFault::Origin(origin.to_string()));

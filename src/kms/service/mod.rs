@@ -307,6 +307,8 @@ impl Service {
             Request::DeleteCustomKeyStore(r) => self.delete_custom_key_store(call, &r),
             Request::DeleteImportedKeyMaterial(r) => self.delete_imported_key_material(call, &r),
             Request::DeriveSharedSecret(r) => self.derive_shared_secret(call, &r),
+            Request::Decapsulate(r) => self.decapsulate(call, &r),
+            Request::Encapsulate(r) => self.encapsulate(call, &r),
             Request::DescribeCustomKeyStores(r) => self.describe_custom_key_stores(call, &r),
             Request::DisableKeyRotation(r) => self.disable_key_rotation(call, &r),
             Request::DisconnectCustomKeyStore(r) => self.disconnect_custom_key_store(call, &r),
@@ -409,7 +411,9 @@ fn grant_tokens(request: &Request) -> &[String] {
     match request {
         Request::CreateGrant(r) => &r.grant_tokens,
         Request::Decrypt(r) => &r.grant_tokens,
+        Request::Decapsulate(r) => &r.grant_tokens,
         Request::DeriveSharedSecret(r) => &r.grant_tokens,
+        Request::Encapsulate(r) => &r.grant_tokens,
         Request::DescribeKey(r) => &r.grant_tokens,
         Request::Encrypt(r) => &r.grant_tokens,
         Request::GenerateDataKey(r) | Request::GenerateDataKeyWithoutPlaintext(r) => {

@@ -15,6 +15,7 @@ use crate::kms::error::KmsError;
 use crate::kms::hex;
 use crate::kms::key::{Gate, Key};
 use crate::kms::material;
+use crate::kms::ml_kem;
 use crate::kms::store::VersionRecord;
 use crate::secret::Secret;
 use crate::sync::Arc;
@@ -81,6 +82,8 @@ impl Service {
         let spec = spec_of(r.key_pair_spec);
         let private = material::generate(spec)?;
         let public = material::public_key(spec, private.expose())?;
+        let private =
+            if ml_kem::is(spec) { ml_kem::pkcs8(spec, private.expose())? } else { private };
         let (sealed, version) = self.seal(ok, &r.encryption_context, private.expose(), false)?;
         self.used(call, &key);
         Ok(MadePair { key, sealed, private, public, version })
@@ -97,5 +100,8 @@ fn spec_of(spec: DataKeyPairSpec) -> KeySpec {
         DataKeyPairSpec::EccNistP521 => KeySpec::EccNistP521,
         DataKeyPairSpec::EccSecgP256k1 => KeySpec::EccSecgP256k1,
         DataKeyPairSpec::EccNistEdwards25519 => KeySpec::EccNistEdwards25519,
+        DataKeyPairSpec::MlKem512 => KeySpec::MlKem512,
+        DataKeyPairSpec::MlKem768 => KeySpec::MlKem768,
+        DataKeyPairSpec::MlKem1024 => KeySpec::MlKem1024,
     }
 }

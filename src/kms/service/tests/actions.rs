@@ -70,6 +70,8 @@ fn every_action_in_every_key_state() {
             | Action::VerifyMac
             | Action::GetPublicKey
             | Action::DeriveSharedSecret
+            | Action::Encapsulate
+            | Action::Decapsulate
             | Action::EnableKeyRotation
             | Action::DisableKeyRotation
             | Action::RotateKeyOnDemand => ["ok", D, I, I, I],

@@ -13,6 +13,7 @@ pub struct Ready {
     pub signing: String,
     pub agreeing: String,
     pub mac: String,
+    pub kem: String,
     pub imported: String,
     pub everywhere: String,
     pub grant: String,
@@ -31,12 +32,13 @@ pub fn ready() -> Ready {
     let signing = make(json!({"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"}));
     let agreeing = make(json!({"KeySpec": "ECC_NIST_P256", "KeyUsage": "KEY_AGREEMENT"}));
     let mac = make(json!({"KeySpec": "HMAC_256", "KeyUsage": "GENERATE_VERIFY_MAC"}));
+    let kem = make(json!({"KeySpec": "ML_KEM_512", "KeyUsage": "ENCAPSULATE_DECAPSULATE"}));
     let imported = make(json!({"Origin": "EXTERNAL"}));
     let everywhere = make(json!({"MultiRegion": true}));
     let grantee = "arn:aws:iam::111122223333:user/user2";
     let body = json!({"KeyId": key, "GranteePrincipal": grantee, "Operations": ["Decrypt"]});
     let grant = world.admin("CreateGrant", &body)["GrantId"].as_str().unwrap().to_owned();
-    Ready { world, key, blob, signing, agreeing, mac, imported, everywhere, grant }
+    Ready { world, key, blob, signing, agreeing, mac, kem, imported, everywhere, grant }
 }
 
 impl Ready {
@@ -147,6 +149,10 @@ pub fn good(action: Action, r: &Ready) -> Value {
             json!({"KeyId": r.mac, "Message": "aGk=", "MacAlgorithm": "HMAC_SHA_256"})
         }
         Action::VerifyMac => mac(r),
+        Action::Encapsulate => json!({"KeyId": r.kem, "EncapsulationAlgorithm": "ML_KEM"}),
+        // Any ciphertext of the right length carries some secret.
+        Action::Decapsulate => json!({"KeyId": r.kem, "EncapsulationAlgorithm": "ML_KEM",
+            "SharedSecretCiphertextBlob": "A".repeat(1024)}),
         Action::DeriveSharedSecret => json!({"KeyId": r.agreeing,
             "KeyAgreementAlgorithm": "ECDH", "PublicKey": public(r)}),
         Action::GetParametersForImport => json!({"KeyId": r.imported,
@@ -264,6 +270,14 @@ pub fn bad(action: Action, key: &str) -> (Value, &'static str) {
             validation,
         ),
         Action::GetPublicKey => (json!({"KeyId": key}), "UnsupportedOperationException"),
+        Action::Encapsulate => {
+            (json!({"KeyId": key, "EncapsulationAlgorithm": "ML_KEM"}), "InvalidKeyUsageException")
+        }
+        Action::Decapsulate => (
+            json!({"KeyId": key, "EncapsulationAlgorithm": "RSA",
+                   "SharedSecretCiphertextBlob": "aGk="}),
+            validation,
+        ),
         Action::DeriveSharedSecret => (
             json!({"KeyId": key, "KeyAgreementAlgorithm": "ECDH", "PublicKey": "aGk="}),
             "InvalidKeyUsageException",

@@ -12,6 +12,7 @@ mod moments;
 mod records;
 mod regions;
 mod roles;
+mod states;
 mod volumes;
 mod wording;
 
