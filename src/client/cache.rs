@@ -9,6 +9,7 @@
 
 use std::hash::Hash;
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
@@ -69,6 +70,9 @@ pub enum Question {
 pub struct Cache {
     decisions: Vec<Mutex<LruCache<Question, (u64, Instant)>>>,
     keys: Mutex<LruCache<Commitment, (u64, DataKey)>>,
+    /// What was decided under an older epoch than this is not taken in any more: it would lie
+    /// here unused, and unwiped.
+    oldest: AtomicU64,
     hasher: std::hash::RandomState,
 }
 
@@ -87,6 +91,7 @@ impl Cache {
                 .map(|_| Mutex::new(LruCache::new(room(decisions / SHARDS))))
                 .collect(),
             keys: Mutex::new(LruCache::new(room(keys))),
+            oldest: AtomicU64::new(0),
             hasher: std::hash::RandomState::new(),
         }
     }
@@ -117,11 +122,16 @@ impl Cache {
 
     /// Remembers a data key.
     pub fn keep(&self, commitment: Commitment, epoch: u64, key: DataKey) {
-        self.keys.lock().put(commitment, (epoch, key));
+        let mut keys = self.keys.lock();
+        if epoch >= self.oldest.load(Ordering::Acquire) {
+            keys.put(commitment, (epoch, key));
+        }
     }
 
-    /// Forgets everything; keys are wiped.
-    pub fn clear(&self) {
+    /// Forgets everything, wipes the keys, and takes in no more than what is of `epoch`, or comes
+    /// after it.
+    pub fn clear(&self, epoch: u64) {
+        self.oldest.fetch_max(epoch, Ordering::AcqRel);
         self.keys.lock().clear();
         for shard in &self.decisions {
             shard.lock().clear();
@@ -191,7 +201,7 @@ mod tests {
         assert!(!cache.allowed(&user(1, 2, None), 5));
         assert!(!cache.allowed(&user(1, 1, Some([0; 16])), 5));
         assert!(!cache.allowed(&question(Who::Service), 5));
-        cache.clear();
+        cache.clear(5);
         assert!(!cache.allowed(&user(1, 1, None), 5));
     }
 

@@ -7,13 +7,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::ahead::Coming;
 use super::cache::{Cache, Commitment, Question};
 use super::conn::KmsConn;
 use super::pool::{FIRST, Pool, ShelfId};
@@ -32,6 +33,9 @@ const REPORT_EVERY: Duration = Duration::from_secs(60);
 /// How soon the background thread notices a new epoch.
 const TICK: Duration = Duration::from_millis(200);
 
+/// Keys of one question asked ahead: whoever wants one of them waits for all.
+const EARLY: usize = 64;
+
 /// Callers and CMKs whose uses are counted apart before a report is made early.
 const MAX_COUNTED: usize = 1000;
 
@@ -39,7 +43,8 @@ const MAX_COUNTED: usize = 1000;
 pub struct KeyClient {
     inner: Arc<Inner>,
     refills: Option<SyncSender<Refill>>,
-    helper: Option<JoinHandle<()>>,
+    early: Option<SyncSender<Early>>,
+    helpers: Vec<JoinHandle<()>>,
 }
 
 struct Inner {
@@ -47,6 +52,9 @@ struct Inner {
     cache: Cache,
     pool: Pool,
     callers: Callers,
+    coming: Coming,
+    /// Keys that were asked for because memory had no answer.
+    asked: AtomicU64,
     uses: Mutex<HashMap<(OnBehalf, String), u64>>,
     stopping: AtomicBool,
 }
@@ -72,6 +80,13 @@ struct Refill {
     count: u16,
 }
 
+/// Keys to be asked for ahead; all of one caller.
+struct Early {
+    caller: OnBehalf,
+    moment: Moment,
+    wanted: Vec<(Question, (Wrapped, Place))>,
+}
+
 impl KeyClient {
     /// Over a connection. Fails only if no thread can be started.
     pub fn new(conn: Arc<dyn KmsConn>) -> std::io::Result<Self> {
@@ -80,15 +95,21 @@ impl KeyClient {
             cache: Cache::default(),
             pool: Pool::default(),
             callers: Callers::default(),
+            coming: Coming::default(),
+            asked: AtomicU64::new(0),
             uses: Mutex::default(),
             stopping: AtomicBool::new(false),
         });
         let (refills, jobs) = sync_channel(64);
+        let (early, wanted) = sync_channel(64);
         let helper = Arc::clone(&inner);
-        let helper = std::thread::Builder::new()
-            .name("kmsfs-keys".to_owned())
-            .spawn(move || helper.help(&jobs))?;
-        Ok(Self { inner, refills: Some(refills), helper: Some(helper) })
+        let asker = Arc::clone(&inner);
+        let named = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        let helpers = vec![
+            named("kmsfs-keys").spawn(move || helper.help(&jobs))?,
+            named("kmsfs-ahead").spawn(move || asker.ask_early(&wanted))?,
+        ];
+        Ok(Self { inner, refills: Some(refills), early: Some(early), helpers })
     }
 }
 
@@ -97,11 +118,13 @@ impl Drop for KeyClient {
     fn drop(&mut self) {
         self.inner.stopping.store(true, Ordering::SeqCst);
         self.refills = None;
-        if let Some(helper) = self.helper.take()
-            && helper.join().is_err()
-        {
-            tracing::error!("the thread that keeps the key pool panicked");
+        self.early = None;
+        for helper in self.helpers.drain(..) {
+            if helper.join().is_err() {
+                tracing::error!("a thread that keeps keys at hand panicked");
+            }
         }
+        self.inner.forget();
     }
 }
 
@@ -169,12 +192,13 @@ impl DataKeys for KeyClient {
         let moment = inner.moment(caller);
         let commitment = Commitment::of(&wrapped, &place);
         let question = Question::Unwrap(moment.who, commitment);
-        if inner.remembers(&moment, &question)
-            && let Some(key) = inner.cache.key(&commitment, moment.epoch)
-        {
+        // What is on its way has a record that says so; the use of it counts like any other.
+        inner.coming.wait(&question);
+        if let Some(key) = inner.known(&moment, &question, &commitment) {
             inner.count(caller, &wrapped.key_id);
             return Ok(key);
         }
+        inner.asked.fetch_add(1, Ordering::Relaxed);
         match inner.ask(Ask::Unwrap { caller, wrapped, place })? {
             Answer::Once(answer) => match *answer {
                 Answer::Key(key) => Ok(key.0),
@@ -190,33 +214,30 @@ impl DataKeys for KeyClient {
     }
 
     fn unwrap_ahead(&self, caller: Caller, wanted: &[(WrappedKey, KeyContext)]) {
-        let inner = &*self.inner;
+        let (Some(early), inner) = (&self.early, &*self.inner) else { return };
         let caller = on_behalf(caller);
         let moment = inner.moment(caller);
-        let mut items = Vec::with_capacity(wanted.len());
-        let mut commitments = Vec::with_capacity(wanted.len());
+        let mut unknown = Vec::with_capacity(wanted.len());
         for (wrapped, context) in wanted {
-            let (wrapped, place) = (message(wrapped), place(context));
-            let commitment = Commitment::of(&wrapped, &place);
-            let question = Question::Unwrap(moment.who, commitment);
-            if !inner.remembers(&moment, &question) {
-                commitments.push(commitment);
-                items.push((wrapped, place));
+            let item = (message(wrapped), place(context));
+            let question = Question::Unwrap(moment.who, Commitment::of(&item.0, &item.1));
+            if !inner.remembers(&moment, &question) && inner.coming.begin(question.clone()) {
+                unknown.push((question, item));
             }
         }
-        if items.is_empty() {
+        if unknown.is_empty() {
             return;
         }
-        let Ok(Answer::Keys(keys)) = inner.ask(Ask::UnwrapAhead { caller, items }) else { return };
-        if !inner.same_caller(caller, &moment) {
-            return;
+        // Who is asked for too much asks when it is wanted.
+        if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) =
+            early.try_send(Early { caller, moment, wanted: unknown })
+        {
+            inner.coming.end(job.wanted.iter().map(|(question, _)| question));
         }
-        for (commitment, key) in commitments.into_iter().zip(keys) {
-            let Some(key) = key else { continue };
-            let question = Question::Unwrap(moment.who, commitment);
-            inner.cache.allow(question, moment.epoch, moment.asked);
-            inner.cache.keep(commitment, moment.epoch, key.0);
-        }
+    }
+
+    fn questions(&self) -> u64 {
+        self.inner.asked.load(Ordering::Relaxed)
     }
 
     fn authorize(
@@ -367,8 +388,7 @@ impl KeyClient {
     fn order(&self, refill: Refill) {
         let Some(refills) = &self.refills else { return };
         if let Err(error) = refills.try_send(refill) {
-            let (std::sync::mpsc::TrySendError::Full(refill)
-            | std::sync::mpsc::TrySendError::Disconnected(refill)) = error;
+            let (TrySendError::Full(refill) | TrySendError::Disconnected(refill)) = error;
             self.inner.pool.give_up(&refill.shelf);
         }
     }
@@ -415,6 +435,48 @@ impl Inner {
     /// Whether the answer is known to be yes.
     fn remembers(&self, moment: &Moment, question: &Question) -> bool {
         self.conn.current() && self.cache.allowed(question, moment.epoch)
+    }
+
+    /// The key, if it is at hand and the answer is known to be yes.
+    fn known(&self, moment: &Moment, question: &Question, of: &Commitment) -> Option<DataKey> {
+        if !self.remembers(moment, question) {
+            return None;
+        }
+        self.cache.key(of, moment.epoch)
+    }
+
+    /// The thread that asks ahead.
+    fn ask_early(&self, jobs: &Receiver<Early>) {
+        while let Ok(Early { caller, moment, mut wanted }) = jobs.recv() {
+            while !wanted.is_empty() {
+                let rest = wanted.split_off(wanted.len().min(EARLY));
+                self.ask_some_early(caller, &moment, wanted);
+                wanted = rest;
+            }
+        }
+    }
+
+    fn ask_some_early(
+        &self,
+        caller: OnBehalf,
+        moment: &Moment,
+        wanted: Vec<(Question, (Wrapped, Place))>,
+    ) {
+        let (questions, items): (Vec<_>, Vec<_>) =
+            wanted.into_iter().filter(|(question, _)| self.coming.send(question)).unzip();
+        if !items.is_empty()
+            && !self.stopping.load(Ordering::SeqCst)
+            && self.conn.epoch() == moment.epoch
+            && let Ok(Answer::Keys(keys)) = self.ask(Ask::UnwrapAhead { caller, items })
+            && self.same_caller(caller, moment)
+        {
+            for (question, key) in questions.iter().zip(keys) {
+                let (Question::Unwrap(_, of), Some(key)) = (question, key) else { continue };
+                self.cache.allow(question.clone(), moment.epoch, moment.asked);
+                self.cache.keep(*of, moment.epoch, key.0);
+            }
+        }
+        self.coming.end(&questions);
     }
 
     /// Whether the caller's groups are what they were before it was asked for: if not, the
@@ -480,7 +542,7 @@ impl Inner {
             let epoch = self.conn.epoch();
             if epoch != seen {
                 // They would not be given out any more; this wipes them.
-                self.cache.clear();
+                self.cache.clear(epoch);
                 self.pool.clear();
                 seen = epoch;
             }
@@ -492,7 +554,11 @@ impl Inner {
         }
         let uses = std::mem::take(&mut *self.uses.lock());
         self.report(uses);
-        self.cache.clear();
+    }
+
+    /// Wipes everything, for good.
+    fn forget(&self) {
+        self.cache.clear(u64::MAX);
         self.pool.clear();
     }
 

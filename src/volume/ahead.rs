@@ -1,10 +1,13 @@
 //! Asking for data keys ahead of those who open files one after the other.
 //!
 //! Every unwrapped key has its own durable line in the audit trail before it is used, and the
-//! line costs a sync. Somebody who goes through a directory would wait for one per file. The
-//! second file that a user opens in a directory therefore has the keys of others there asked for
-//! along with its own, for the same user, in one question: as many decisions, as many lines, one
-//! sync. The keys stay in the key client's cache, where each open must still find its decision.
+//! line costs a sync and a way to the key service. Somebody who goes through a directory would
+//! wait for one per file. Whoever opens a second file in a directory, or comes from another one
+//! that he went through, therefore has the keys of others there asked for, for the same user, many
+//! in one question: as many decisions, as many lines, one sync. The next question goes out when
+//! half of what the last one brought was used, so that nobody waits for it. The keys of
+//! directories, which are the filesystem's own to ask for, come in the same way. All of them stay
+//! in the key client's cache, where each open must still find its decision.
 
 use std::collections::HashSet;
 use std::io::IoSliceMut;
@@ -12,14 +15,14 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::FileType;
 
-use crate::format::{DIR_HEADER_LEN, LowerName, Slots, classify};
+use crate::format::{DIR_HEADER, DIR_HEADER_LEN, FileId, LowerName, Slots, classify};
 use crate::lower::{Dir, FileIo};
 use crate::sync::Arc;
 
 use super::Volume;
 use super::directory::DirState;
 use super::inode::Inode;
-use super::keys::{Caller, Operation};
+use super::keys::{Caller, KeyContext, Operation, Purpose};
 use super::types::Errno;
 
 /// Keys asked for at once: few at first, more as they prove useful.
@@ -32,22 +35,37 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// Files remembered as asked for; past it the memory begins anew.
 const REMEMBERED: usize = 8192;
 
+/// What may be asked for without any use: so many, and so many more for each open.
+const CREDIT: usize = 2 * MOST;
+const CREDIT_PER_OPEN: usize = 32;
+
+/// After so many opens, one in four must have been asked for ahead, or it is not worth it.
+const TRIAL: usize = 512;
+
 /// How far somebody is in going through a directory.
 #[derive(Default)]
 pub(super) struct Scan {
     uid: u32,
     last: Option<Instant>,
     opened: usize,
+    /// Opens whose key was asked for ahead.
+    useful: usize,
+    /// Keys asked for ahead.
+    ordered: usize,
     batch: usize,
     /// Position in the lower directory where the next batch begins.
     position: u64,
-    /// Lower inode numbers of files whose keys were asked for ahead.
+    /// The end was reached: what comes from now on is new, or was forgotten.
+    through: bool,
+    /// Lower inode numbers of those whose keys were asked for ahead and not used yet.
     asked: HashSet<u64>,
 }
 
 impl Scan {
-    /// Notes an open. Gives the size of the batch to ask for now, if any.
-    fn note(&mut self, uid: u32, lower_ino: u64) -> Option<usize> {
+    /// Notes an open, for which the key service `missed` a question or not. `before` is how many
+    /// the same user opened in the directory that he comes from. Gives the size of the batch to
+    /// ask for now, if any.
+    fn note(&mut self, uid: u32, lower_ino: u64, missed: bool, before: usize) -> Option<usize> {
         let now = Instant::now();
         let goes_on = self.uid == uid && self.last.is_some_and(|t| now - t < PAUSE);
         if !goes_on {
@@ -55,10 +73,18 @@ impl Scan {
         }
         self.last = Some(now);
         self.opened += 1;
-        if self.asked.remove(&lower_ino) || self.opened < 2 {
+        let known = self.asked.remove(&lower_ino);
+        self.useful += usize::from(known);
+        let wanted = match self.batch {
+            0 => missed && self.opened.max(before) >= 2,
+            _ => missed || known && !self.through && self.asked.len() <= self.batch / 2,
+        };
+        let spent = self.ordered > CREDIT + self.opened * CREDIT_PER_OPEN;
+        let useless = self.opened > TRIAL && self.useful * 4 < self.opened;
+        if !wanted || spent || useless {
             return None;
         }
-        self.batch = (self.batch * 2).clamp(FIRST, MOST);
+        self.batch = (self.batch * 2).max(before).clamp(FIRST, MOST);
         if self.asked.len() > REMEMBERED {
             self.asked.clear();
         }
@@ -66,15 +92,61 @@ impl Scan {
     }
 }
 
+/// Where each user was last: whoever goes on to the next directory goes through that one too.
+#[derive(Default)]
+pub(super) struct Walk {
+    uid: u32,
+    last: Option<Instant>,
+    directory: Option<FileId>,
+    opened: usize,
+    before: usize,
+}
+
+impl Walk {
+    /// Notes an open. Gives how many there were in the directory before.
+    fn note(&mut self, uid: u32, directory: FileId) -> usize {
+        let now = Instant::now();
+        if self.uid != uid || self.last.is_none_or(|t| now - t >= PAUSE) {
+            *self = Walk { uid, directory: Some(directory), ..Walk::default() };
+        } else if self.directory != Some(directory) {
+            self.before = std::mem::take(&mut self.opened);
+            self.directory = Some(directory);
+        }
+        self.last = Some(now);
+        self.opened += 1;
+        self.before
+    }
+}
+
+/// Stands for the filesystem itself where users are told apart.
+const NOBODY: u32 = u32::MAX;
+
 impl Volume {
-    /// To be called when a file is about to be opened that nobody has open.
-    pub(super) fn ask_ahead(&self, inode: &Arc<Inode>, caller: Caller) {
+    /// To be called when a file was opened that nobody has open; `missed` if a question had to be
+    /// asked for it.
+    pub(super) fn ask_ahead(&self, inode: &Arc<Inode>, caller: Caller, missed: bool) {
         let Caller::User { uid, .. } = caller else { return };
         let Some(alias) = inode.alias() else { return };
         let Ok((state, fd)) = self.dir_and_fd(alias.parent) else { return };
-        let Some(batch) = state.scan.lock().note(uid, inode.lower_ino()) else { return };
-        if let Err(error) = self.ask_batch(&state, &fd, caller, batch) {
+        let before = self.walk.lock().note(uid, state.id());
+        let batch = state.scan.lock().note(uid, inode.lower_ino(), missed, before);
+        if let Some(batch) = batch
+            && let Err(error) = self.ask_batch(&state, &fd, caller, batch, FileType::RegularFile)
+        {
             tracing::debug!(?error, "keys could not be asked for ahead");
+        }
+    }
+
+    /// The same for a directory whose key was just asked for.
+    pub(super) fn ask_dirs_ahead(&self, inode: &Arc<Inode>, missed: bool) {
+        let Some(alias) = inode.alias() else { return };
+        let Ok((state, fd)) = self.dir_and_fd(alias.parent) else { return };
+        let batch = state.dir_scan.lock().note(NOBODY, inode.lower_ino(), missed, 0);
+        if let Some(batch) = batch
+            && let Err(error) =
+                self.ask_batch(&state, &fd, Caller::Service, batch, FileType::Directory)
+        {
+            tracing::debug!(?error, "keys of directories could not be asked for ahead");
         }
     }
 
@@ -84,47 +156,70 @@ impl Volume {
         fd: &Dir,
         caller: Caller,
         batch: usize,
+        kind: FileType,
     ) -> Result<(), Errno> {
+        let place = if kind == FileType::Directory { &state.dir_scan } else { &state.scan };
         let (names, next) = {
-            let scan = state.scan.lock();
-            next_files(fd, scan.position, batch, &scan.asked)?
+            let scan = place.lock();
+            next_names(fd, scan.position, batch, kind, &scan.asked)?
         };
         let mut wanted = Vec::with_capacity(names.len());
         for (_, name) in &names {
-            // Whatever is wrong with a file is for its own open to find.
-            let Ok((file, _)) = fd.open_file(name, false) else { continue };
+            // Whatever is wrong with one of them is for its own open to find.
             let mut head = [0u8; DIR_HEADER_LEN];
-            let Ok(got) = file.read_at(&mut [IoSliceMut::new(&mut head)], 0) else { continue };
+            let Ok(got) = read_head(fd, name, kind, &mut head) else { continue };
             if let Slots::Newest { header, .. } = Slots::of(&head)
                 && got == head.len()
             {
-                wanted.push((header.wrapped().clone(), self.file_context(header.id())));
+                let purpose = match kind {
+                    FileType::Directory => Purpose::Directory(header.id()),
+                    _ => Purpose::File(header.id()),
+                };
+                let context = KeyContext { volume: self.id, purpose };
+                wanted.push((header.wrapped().clone(), context));
             }
         }
         self.keys.unwrap_ahead(caller.to(Operation::Read), &wanted);
-        let mut scan = state.scan.lock();
+        let mut scan = place.lock();
         scan.position = next;
+        scan.through |= next == 0;
+        scan.ordered += names.len();
         scan.asked.extend(names.into_iter().map(|(ino, _)| ino));
         Ok(())
     }
 }
 
+/// Reads the header of a file, or of a directory.
+fn read_head(
+    fd: &Dir,
+    name: &[u8],
+    kind: FileType,
+    head: &mut [u8; DIR_HEADER_LEN],
+) -> Result<usize, Errno> {
+    let (file, _) = match kind {
+        FileType::Directory => fd.open_dir(name)?.open_file(DIR_HEADER.as_bytes(), false)?,
+        _ => fd.open_file(name, false)?,
+    };
+    Ok(file.read_at(&mut [IoSliceMut::new(head)], 0)?)
+}
+
 /// Lower inode number and lower name.
 type Found = (u64, Vec<u8>);
 
-/// The next regular files from a position on, and the position after them; the start again
-/// after the end.
-fn next_files(
+/// The next of a kind from a position on, and the position after them; the start again after the
+/// end.
+fn next_names(
     fd: &Dir,
     from: u64,
     count: usize,
+    kind: FileType,
     known: &HashSet<u64>,
 ) -> Result<(Vec<Found>, u64), Errno> {
     let mut names = Vec::with_capacity(count);
     let mut next = 0;
     fd.open_for_reading()?.read(from, |entry| {
         let ours = matches!(classify(entry.name), LowerName::Short | LowerName::Long);
-        if ours && entry.kind == FileType::RegularFile && !known.contains(&entry.ino) {
+        if ours && entry.kind == kind && !known.contains(&entry.ino) {
             names.push((entry.ino, entry.name.to_vec()));
         }
         let more = names.len() < count;
@@ -132,4 +227,83 @@ fn next_files(
         Ok::<_, Errno>(more)
     })?;
     Ok((names, next))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goes through `files` in this order, as if every batch came at once and brought the next
+    /// ones in the order of their numbers. Gives the batches and how many opens had to ask.
+    fn go(
+        scan: &mut Scan,
+        files: impl Iterator<Item = u64>,
+        of: u64,
+        before: usize,
+    ) -> (Vec<usize>, usize) {
+        let (mut batches, mut missed) = (Vec::new(), 0);
+        let mut there = HashSet::new();
+        for file in files {
+            let miss = !there.contains(&file);
+            missed += usize::from(miss);
+            if let Some(batch) = scan.note(7, file, miss, before) {
+                batches.push(batch);
+                let next = (scan.position..of).take(batch);
+                scan.ordered += batch;
+                for ino in next {
+                    scan.position = ino + 1;
+                    there.insert(ino);
+                    scan.asked.insert(ino);
+                }
+                scan.through |= scan.position == of;
+            }
+        }
+        (batches, missed)
+    }
+
+    #[test]
+    fn one_file_asks_for_no_other() {
+        assert_eq!(go(&mut Scan::default(), 5..6, 100, 0), (vec![], 1));
+        assert_eq!(go(&mut Scan::default(), 5..6, 100, 1), (vec![], 1));
+    }
+
+    #[test]
+    fn who_goes_through_a_directory_waits_for_few_keys() {
+        let (batches, missed) = go(&mut Scan::default(), 0..1000, 1000, 0);
+        assert_eq!(missed, 2, "{batches:?}");
+        assert_eq!(batches[..5], [8, 16, 32, 64, 128]);
+        let mixed = (0..1000).map(|n| n * 387 % 1000);
+        let (batches, missed) = go(&mut Scan::default(), mixed, 1000, 0);
+        assert!(missed < 40, "{missed} of 1000 in another order: {batches:?}");
+    }
+
+    #[test]
+    fn who_comes_from_another_directory_waits_for_the_first_alone() {
+        let (batches, missed) = go(&mut Scan::default(), 0..200, 200, 200);
+        assert_eq!((batches, missed), (vec![128, 128], 1));
+    }
+
+    #[test]
+    fn here_and_there_in_a_large_directory_is_noticed() {
+        let far = (0..4000).map(|n| n * 7919 % 1_000_000);
+        let (batches, _) = go(&mut Scan::default(), far, 1_000_000, 0);
+        let ordered: usize = batches.iter().sum();
+        assert!(ordered < CREDIT + (TRIAL + 8) * CREDIT_PER_OPEN, "{ordered}");
+    }
+
+    #[test]
+    fn nothing_is_asked_for_what_memory_has() {
+        let mut scan = Scan::default();
+        go(&mut scan, 0..200, 200, 0);
+        assert!((0..200).all(|file| scan.note(7, file, false, 200).is_none()));
+    }
+
+    #[test]
+    fn a_walk_tells_how_many_were_opened_where_one_comes_from() {
+        let mut walk = Walk::default();
+        let (here, there) = (FileId([1; 16]), FileId([2; 16]));
+        assert_eq!((walk.note(7, here), walk.note(7, here), walk.note(7, there)), (0, 0, 2));
+        assert_eq!(walk.note(7, here), 1);
+        assert_eq!(walk.note(8, here), 0, "another user");
+    }
 }

@@ -30,6 +30,8 @@ pub(super) struct DirState {
     default_acl: AtomicU8,
     /// Who goes through it, opening one file after the other.
     pub scan: Mutex<Scan>,
+    /// The same of what is below it.
+    pub dir_scan: Mutex<Scan>,
     fd: ArcSwapOption<Dir>,
 }
 
@@ -45,6 +47,7 @@ impl DirState {
             unsynced: AtomicBool::new(unsynced),
             default_acl: AtomicU8::new(ACL_UNKNOWN),
             scan: Mutex::default(),
+            dir_scan: Mutex::default(),
             fd: ArcSwapOption::empty(),
         }
     }
@@ -130,7 +133,11 @@ impl Volume {
             return Ok(Arc::clone(state));
         }
         let lower = self.open_dir_of(inode)?;
+        let asked = self.keys.questions();
         let state = Arc::new(self.load_dir(inode, &lower)?);
+        if inode.ino != Ino::ROOT {
+            self.ask_dirs_ahead(inode, self.keys.questions() != asked);
+        }
         self.keep_fd(&state, lower);
         *slot = Some(Arc::clone(&state));
         Ok(state)

@@ -194,6 +194,12 @@ pub trait DataKeys: Send + Sync + 'static {
         let _ = (caller, wanted);
     }
 
+    /// How many keys were asked for so far because memory had no answer. A hint whether keys asked
+    /// for ahead would have helped, and no more.
+    fn questions(&self) -> u64 {
+        0
+    }
+
     /// Decides whether `caller` could unwrap, without handing out the key: for a key that the
     /// volume already holds for somebody else, and again after [`DataKeys::epoch`] has moved.
     fn authorize(

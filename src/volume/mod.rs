@@ -95,6 +95,8 @@ pub struct Volume {
     grace: walked::Grace,
     /// What moves while the tree is walked.
     walked: walked::Walked,
+    /// Who goes from one directory to the next, opening files.
+    walk: Mutex<ahead::Walk>,
     /// The CMKs that directories were seen under.
     cmks: Mutex<BTreeSet<String>>,
     control: OnceLock<Arc<dyn Control>>,
@@ -189,6 +191,7 @@ impl Volume {
             max_open_dirs: max_open_dirs(),
             grace: walked::Grace::default(),
             walked: walked::Walked::default(),
+            walk: Mutex::default(),
             cmks: Mutex::default(),
             control: OnceLock::new(),
             read_only: options.read_only,

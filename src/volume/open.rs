@@ -129,7 +129,7 @@ impl Volume {
     }
 
     fn load_file(&self, inode: &Arc<Inode>, caller: Caller) -> Result<FileState, Errno> {
-        self.ask_ahead(inode, caller);
+        let asked = self.keys.questions();
         let (lower, writable) = self.open_lower(inode)?;
         let io = self.io(lower);
         let st = io.stat()?;
@@ -165,6 +165,7 @@ impl Volume {
         };
         let (header, keys) =
             opened.map_err(|e| if e == Errno::EIO { fail("a file header's tag") } else { e })?;
+        self.ask_ahead(inode, caller, self.keys.questions() != asked);
         let id = header.id;
         let intact = intact && older.is_none_or(|older| older.verify(keys.header()).is_ok());
         if !intact && self.sessions.ended(header.session) != Ended::PowerLost {

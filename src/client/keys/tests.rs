@@ -70,6 +70,14 @@ impl KmsConn for Fake {
                     Err(_) => Answer::No(Refusal::Corrupt),
                 }
             }
+            Ask::UnwrapAhead { caller, items } => {
+                self.unwraps.fetch_add(items.len(), Ordering::SeqCst);
+                let key = |(wrapped, _): (Wrapped, _)| {
+                    let key = wrapped.blob.try_into().ok().filter(|_| !self.refuses(caller))?;
+                    Some(KeyBytes(Secret::<[u8; 32]>::new(key)))
+                };
+                Answer::Keys(items.into_iter().map(key).collect())
+            }
             Ask::AuthorizeGenerate { caller, .. } | Ask::AuthorizeUnwrap { caller, .. } => {
                 self.decisions.fetch_add(1, Ordering::SeqCst);
                 if self.refuses(caller) { Answer::No(Refusal::Denied) } else { Answer::Done }
@@ -262,4 +270,43 @@ fn tampering_reaches_the_audit_trail() {
     let (_, context) = a_file(1);
     client.report_tamper(ANNA, &context, "object", "block 3");
     assert_eq!(*fake.tampered.lock(), ["object"]);
+}
+
+#[test]
+fn keys_asked_for_ahead_are_decided_about_once_and_only_for_their_caller() {
+    let (fake, client) = client();
+    let wanted: Vec<_> = (0..100).map(a_file).collect();
+    client.unwrap_ahead(ANNA, &wanted);
+    client.unwrap_ahead(ANNA, &wanted);
+    while Fake::count(&fake.unwraps) < 64 {
+        std::thread::yield_now();
+    }
+    for (n, (wrapped, context)) in wanted.iter().enumerate() {
+        let key = client.unwrap(ANNA, wrapped, context).unwrap();
+        assert_eq!(key.expose(), &[u8::try_from(n).unwrap(); 32]);
+    }
+    assert_eq!(Fake::count(&fake.unwraps), 100, "each was asked for once");
+    let alone = client.questions();
+    assert!(alone < 100, "{alone} were not on their way yet when they were wanted");
+    client.unwrap(BEN, &wanted[0].0, &wanted[0].1).unwrap();
+    assert_eq!(client.questions(), alone + 1);
+    fake.denied.lock().push(1);
+    client.unwrap_ahead(ANNA.to(volume::Operation::Write), &wanted[..1]);
+    let (wrapped, context) = &wanted[0];
+    let refused = client.unwrap(ANNA.to(volume::Operation::Write), wrapped, context);
+    assert_eq!(refused.unwrap_err(), KeyError::Denied);
+    fake.bump();
+    assert_eq!(client.unwrap(ANNA, wrapped, context).unwrap_err(), KeyError::Denied);
+}
+
+#[test]
+fn what_cannot_be_asked_for_ahead_is_asked_for_when_it_is_wanted() {
+    let (fake, client) = client();
+    let (wrapped, context) = a_file(1);
+    fake.away.store(true, Ordering::SeqCst);
+    client.unwrap_ahead(ANNA, &[(wrapped.clone(), context)]);
+    let unreachable = client.unwrap(ANNA, &wrapped, &context);
+    assert_eq!(unreachable.unwrap_err(), KeyError::Unreachable);
+    fake.away.store(false, Ordering::SeqCst);
+    assert!(client.unwrap(ANNA, &wrapped, &context).is_ok());
 }
