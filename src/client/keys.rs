@@ -262,6 +262,23 @@ impl DataKeys for KeyClient {
         Ok(())
     }
 
+    fn generate_again(
+        &self,
+        caller: Caller,
+        cmk: &str,
+        context: &KeyContext,
+    ) -> Result<(DataKey, WrappedKey), KeyError> {
+        let (caller, place) = (on_behalf(caller), place(context));
+        let ask = Ask::GenerateAgain { caller, key_id: cmk.to_owned(), place };
+        match self.inner.once(ask)? {
+            (Answer::Fresh(mut made), _) => {
+                let made = made.pop().map(fresh_key).ok_or(KeyError::Unusable)?;
+                Ok((made.key, made.wrapped))
+            }
+            (other, _) => Err(refusal(&other)),
+        }
+    }
+
     fn rewrap(
         &self,
         caller: Caller,

@@ -22,7 +22,7 @@ use crate::kms::caller::{self, CallerContext, Principal, Program, Source};
 use crate::kms::error::{FailureClass, KmsError};
 use crate::kms::id::KeyId;
 use crate::kms::service::{
-    self, FreshFor, HeaderOf, Resealed, Service, VolumeRecord, VolumeReport,
+    self, FreshDataKey, FreshFor, HeaderOf, Resealed, Service, VolumeRecord, VolumeReport,
 };
 use crate::secret::Secret;
 
@@ -136,6 +136,14 @@ impl Dispatcher {
                     for_once(context)(self.generate(context, &key_id, volume, kind, count))
                 })
             }
+            Ask::GenerateAgain { caller, key_id, place } => {
+                self.with_caller(peer, caller, Some(&key_id), |context| {
+                    let (what, id) = object(&place.object);
+                    let made =
+                        self.service.generate_again(context, &key_id, place.volume, what, id);
+                    for_once(context)(fresh(made.map(|made| vec![made])))
+                })
+            }
             Ask::CachedUses(uses) => self.cached_uses(peer, uses),
             Ask::Tamper { caller, place, object, what } => {
                 self.with_caller(peer, caller, None, |context| {
@@ -212,24 +220,7 @@ impl Dispatcher {
             Kind::Directory => FreshFor::Directory,
             Kind::File => FreshFor::File,
         };
-        let made = self.service.generate_batch(context, key, volume, what, usize::from(count));
-        let keys = match made {
-            Ok(keys) => keys,
-            Err(error) => return refused(&error),
-        };
-        let fresh: Option<Vec<Fresh>> = keys
-            .into_iter()
-            .map(|made| {
-                let (key_id, version) = (made.key_id.to_string(), made.version);
-                let key = key_bytes(&made.key)?;
-                Some(Fresh {
-                    id: made.id,
-                    key,
-                    wrapped: Wrapped { key_id, version, blob: made.wrapped },
-                })
-            })
-            .collect();
-        fresh.map_or(Answer::No(Refusal::Unavailable), Answer::Fresh)
+        fresh(self.service.generate_batch(context, key, volume, what, usize::from(count)))
     }
 
     fn unwrap_ahead(&self, peer: Peer, caller: OnBehalf, wanted: Vec<(Wrapped, Place)>) -> Answer {
@@ -611,6 +602,36 @@ fn for_once(context: &CallerContext) -> impl Fn(Answer) -> Answer + use<> {
 
 fn looked_at_program(context: &CallerContext) -> bool {
     context.on_behalf.as_ref().is_some_and(|user| user.program.is_some())
+}
+
+/// Data keys that were made, or why not.
+fn fresh(made: Result<Vec<FreshDataKey>, KmsError>) -> Answer {
+    let keys = match made {
+        Ok(keys) => keys,
+        Err(error) => return refused(&error),
+    };
+    let fresh: Option<Vec<Fresh>> = keys
+        .into_iter()
+        .map(|made| {
+            let (key_id, version) = (made.key_id.to_string(), made.version);
+            let key = key_bytes(&made.key)?;
+            Some(Fresh {
+                id: made.id,
+                key,
+                wrapped: Wrapped { key_id, version, blob: made.wrapped },
+            })
+        })
+        .collect();
+    fresh.map_or(Answer::No(Refusal::Unavailable), Answer::Fresh)
+}
+
+/// What an object's data key is for, and the object's id.
+fn object(object: &Object) -> (FreshFor, [u8; 16]) {
+    match object {
+        Object::Volume => (FreshFor::Volume, [0; 16]),
+        Object::Directory(id) => (FreshFor::Directory, *id),
+        Object::File(id) => (FreshFor::File, *id),
+    }
 }
 
 fn key_bytes(key: &Plaintext) -> Option<KeyBytes> {

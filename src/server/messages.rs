@@ -198,6 +198,15 @@ pub enum Ask {
         /// How many, 1 to [`MAX_BATCH`].
         count: u16,
     },
+    /// Makes another data key for an object that has one. Answer: [`Answer::Fresh`], with one.
+    GenerateAgain {
+        /// For whom.
+        caller: OnBehalf,
+        /// Canonical id of the CMK.
+        key_id: String,
+        /// For which object.
+        place: Place,
+    },
     /// Unwraps one data key. Answer: [`Answer::Key`].
     Unwrap {
         /// For whom.

@@ -18,6 +18,8 @@ impl Errno {
     pub const EINVAL: Errno = Errno(libc::EINVAL);
     /// No such inode or handle (any more).
     pub const ESTALE: Errno = Errno(libc::ESTALE);
+    /// Somebody is at it already.
+    pub const EBUSY: Errno = Errno(libc::EBUSY);
     /// Not an open handle.
     pub const EBADF: Errno = Errno(libc::EBADF);
     /// Mounted read-only.

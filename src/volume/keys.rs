@@ -179,6 +179,14 @@ pub trait DataKeys: Send + Sync + 'static {
         what: FreshFor,
     ) -> Result<FreshKey, KeyError>;
 
+    /// Makes another data key for an object that has one, under `cmk`, on behalf of `caller`.
+    fn generate_again(
+        &self,
+        caller: Caller,
+        cmk: &str,
+        context: &KeyContext,
+    ) -> Result<(DataKey, WrappedKey), KeyError>;
+
     /// Unwraps a data key for `caller`. A decision is made and recorded for every call.
     fn unwrap(
         &self,

@@ -34,6 +34,8 @@ mod link_tag;
 mod open;
 mod options;
 mod readdir;
+mod redo;
+mod rekey;
 mod rename;
 pub mod reseal;
 mod revoke;
@@ -45,7 +47,7 @@ mod types;
 mod walked;
 mod xattr;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -62,6 +64,7 @@ use handle::Handles;
 use inode::Inodes;
 use keys::{Caller, DataKeys, KeyError, Operation};
 pub use options::{CrashSafety, CreateOptions, MountOptions, VolumeError};
+pub(crate) use redo::finish_interrupted;
 use session::Sessions;
 pub use types::*;
 
@@ -97,6 +100,8 @@ pub struct Volume {
     walked: walked::Walked,
     /// Who goes from one directory to the next, opening files.
     walk: Mutex<ahead::Walk>,
+    /// Files that are being put under another data key.
+    rekeying: Mutex<HashSet<Ino>>,
     /// The CMKs that directories were seen under.
     cmks: Mutex<BTreeSet<String>>,
     control: OnceLock<Arc<dyn Control>>,
@@ -169,6 +174,7 @@ impl Volume {
         let identity = identify(&root)?;
         let mut sessions = Sessions::judge(&descriptor, &identity);
         if !options.read_only {
+            redo::finish_interrupted(&root, &kmsfs)?;
             sessions.begin(&mut descriptor, &identity);
             descriptor.generation += 1;
             descriptor::replace(&kmsfs, &descriptor, &opened.keys)?;
@@ -192,6 +198,7 @@ impl Volume {
             grace: walked::Grace::default(),
             walked: walked::Walked::default(),
             walk: Mutex::default(),
+            rekeying: Mutex::default(),
             cmks: Mutex::default(),
             control: OnceLock::new(),
             read_only: options.read_only,

@@ -29,6 +29,9 @@ const VIRTUAL: [&str; 6] = [
 /// The attribute through which the background work of a mount is spoken to.
 const CONTROL: &[u8] = b"kmsfs.rewrap";
 
+/// Setting it to `new` gives a file another data key.
+const DATA_KEY: &[u8] = b"kmsfs.data-key";
+
 /// What the virtual attributes tell of a file or directory.
 pub(super) struct Seals {
     id: FileId,
@@ -77,6 +80,9 @@ impl Volume {
         }
         if name == b"kmsfs.key-id" && inode.kind == FileKind::Regular {
             return self.set_file_key(cx, &inode, value);
+        }
+        if name == DATA_KEY {
+            return if value == b"new" { self.rekey(cx, &inode) } else { Err(Errno::EINVAL) };
         }
         if name == CONTROL {
             if cx.uid != 0 && cx.uid != self.euid {
@@ -184,7 +190,7 @@ impl Volume {
     ) -> Result<T, Errno> {
         match inode.kind {
             FileKind::Regular => self
-                .with_file(inode, self.caller(cx).to(operation), |file| work(file.keys().xattr())),
+                .with_file(inode, self.caller(cx).to(operation), |file| file.with_attributes(work)),
             FileKind::Directory => {
                 let state = self.dir(inode)?;
                 self.judge_dir(&state, self.caller(cx).to(operation))?;

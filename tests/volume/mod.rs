@@ -6,6 +6,7 @@ mod fsck;
 mod model;
 mod nameless;
 mod names;
+mod rekey;
 mod rewrap;
 mod support;
 mod tamper;

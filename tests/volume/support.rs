@@ -129,6 +129,21 @@ impl DataKeys for TableKeys {
         self.unwrap(caller, wrapped, context).map(|_| ())
     }
 
+    fn generate_again(
+        &self,
+        caller: Caller,
+        cmk: &str,
+        context: &KeyContext,
+    ) -> Result<(DataKey, WrappedKey), KeyError> {
+        self.allowed(caller)?;
+        let key = DataKey::random();
+        let mut table = self.table.lock().unwrap();
+        let blob = format!("blob-{}", table.len()).into_bytes();
+        table.insert(blob.clone(), (key.duplicate(), *context));
+        let version = self.version.load(Ordering::SeqCst);
+        Ok((key, WrappedKey { key_id: cmk.to_owned(), version, blob }))
+    }
+
     fn rewrap(
         &self,
         caller: Caller,

@@ -11,7 +11,7 @@ use crate::kms::api::types::{EncryptionContext, Plaintext};
 use crate::kms::audit::Record;
 use crate::kms::authz::{Authorized, DIRECTORY, FILE, VOLUME, may};
 use crate::kms::caller::{CallerContext, Principal};
-use crate::kms::error::{KmsError, Violation};
+use crate::kms::error::{InternalFault, KmsError, Violation};
 use crate::kms::hex;
 use crate::kms::id::{KeyId, key_arn};
 use crate::kms::key::Gate;
@@ -95,10 +95,35 @@ impl Service {
         what: FreshFor,
         count: usize,
     ) -> Result<Vec<FreshDataKey>, KmsError> {
+        if count == 0 || count > MAX_BATCH {
+            return Err(Violation::TooMany { member: "count".into(), max: MAX_BATCH }.into());
+        }
+        let fresh_id = || match what {
+            FreshFor::Volume => [0; 16],
+            _ => *Secret::<[u8; 16]>::random().expose(),
+        };
+        let ids = (0..count).map(|_| fresh_id()).collect();
         let mut call = Call::new(self, caller, "GenerateDataKey", true);
-        let made = self.generate(&mut call, key, volume, what, count);
+        let made = self.generate(&mut call, key, volume, what, ids);
         self.recorded(vec![call.into_record(made.as_ref().err())])?;
         made
+    }
+
+    /// Makes another data key for the object `id`, which has one: on a decision and with a record
+    /// of its own.
+    pub fn generate_again(
+        &self,
+        caller: &CallerContext,
+        key: &str,
+        volume: [u8; 16],
+        what: FreshFor,
+        id: [u8; 16],
+    ) -> Result<FreshDataKey, KmsError> {
+        let mut call = Call::new(self, caller, "GenerateDataKey", true);
+        call.additional("again", true);
+        let made = self.generate(&mut call, key, volume, what, vec![id]);
+        self.recorded(vec![call.into_record(made.as_ref().err())])?;
+        made?.pop().ok_or_else(|| InternalFault::Record.into())
     }
 
     /// Decides GenerateDataKey for `caller` on an object with `context`, recorded, without
@@ -256,16 +281,9 @@ impl Service {
         key: &str,
         volume: [u8; 16],
         what: FreshFor,
-        count: usize,
+        ids: Vec<[u8; 16]>,
     ) -> Result<Vec<FreshDataKey>, KmsError> {
-        if count == 0 || count > MAX_BATCH {
-            return Err(Violation::TooMany { member: "count".into(), max: MAX_BATCH }.into());
-        }
-        let fresh_id = || match what {
-            FreshFor::Volume => [0; 16],
-            _ => *Secret::<[u8; 16]>::random().expose(),
-        };
-        let ids: Vec<[u8; 16]> = (0..count).map(|_| fresh_id()).collect();
+        let count = ids.len();
         let first = what.context(volume, ids.first().copied().unwrap_or_default());
         call.parameter("keyId", key);
         call.parameter("keySpec", "AES_256");

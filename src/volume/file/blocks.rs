@@ -121,6 +121,7 @@ impl FileState {
             }
             Found::Strict => self
                 .keys
+                .load()
                 .block()
                 .open(BlockNo(b), &entry.cur, buf)
                 .map_err(|_| FileError::Tampered("a data block")),
@@ -144,7 +145,7 @@ impl FileState {
                 continue;
             }
             let mut copy = *buf;
-            if self.keys.block().open(BlockNo(b), &seal, &mut copy).is_ok() {
+            if self.keys.load().block().open(BlockNo(b), &seal, &mut copy).is_ok() {
                 *buf = copy;
                 return Ok(seal);
             }

@@ -190,7 +190,15 @@ impl FileState {
 
     /// lseek(2): the first data or hole at `offset` or after it. `None`: ENXIO.
     pub fn seek(&self, offset: u64, whence: Whence) -> Result<Option<u64>, FileError> {
-        let meta = self.meta.read();
+        self.seek_in(&self.meta.read(), offset, whence)
+    }
+
+    pub(super) fn seek_in(
+        &self,
+        meta: &Meta,
+        offset: u64,
+        whence: Whence,
+    ) -> Result<Option<u64>, FileError> {
         if offset >= meta.size {
             return Ok(None);
         }
@@ -213,7 +221,7 @@ impl FileState {
                 }
             }
             let stop = end.min(blocks_of(k).end);
-            let entries = self.entries(&meta, at..stop)?;
+            let entries = self.entries(meta, at..stop)?;
             let wanted = |e: &Entry| e.cur.is_hole() == (whence == Whence::Hole);
             if let Some(i) = entries.iter().position(wanted) {
                 return Ok(Some(((at + i as u64) * size).max(offset)));

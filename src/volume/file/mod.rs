@@ -17,6 +17,7 @@ mod holes;
 mod pages;
 mod read;
 mod recover;
+mod rekey;
 mod reseal;
 mod settle;
 mod state;
@@ -26,5 +27,6 @@ mod write;
 
 pub(super) use below::CAPABILITY;
 pub(super) use holes::{Allocate, Whence};
+pub(super) use rekey::{Copied, Kept};
 pub(super) use settle::Settle;
 pub(super) use state::{FileEnv, FileError, FileState, Found, Identity};

@@ -96,7 +96,7 @@ impl FileState {
             None if meta.found == Found::Strict && meta.tree_valid => Some(expected_mac(pages, k)),
             None => None,
         };
-        if known.is_some_and(|mac| self.keys.index().entry_page_mac(k, &bytes) != mac) {
+        if known.is_some_and(|mac| self.keys.load().index().entry_page_mac(k, &bytes) != mac) {
             return Err(FileError::Tampered("an entry page"));
         }
         pages.cache.insert(k.0, bytes);
@@ -118,7 +118,7 @@ impl FileState {
             if let Some(bytes) = pages.cache.remove(&k)
                 && pages.changed.contains(&k)
             {
-                let mac = self.keys.index().entry_page_mac(PageNo(k), &bytes);
+                let mac = self.keys.load().index().entry_page_mac(PageNo(k), &bytes);
                 pages.evicted.insert(k, mac);
             }
         }

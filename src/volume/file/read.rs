@@ -20,7 +20,12 @@ impl FileState {
         Ok(len)
     }
 
-    fn read_range(&self, meta: &Meta, offset: u64, out: &mut [u8]) -> Result<(), FileError> {
+    pub(super) fn read_range(
+        &self,
+        meta: &Meta,
+        offset: u64,
+        out: &mut [u8],
+    ) -> Result<(), FileError> {
         let size = BLOCK as u64;
         let mut at = offset;
         let mut rest = out;

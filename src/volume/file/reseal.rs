@@ -5,7 +5,7 @@ use std::io::{IoSlice, IoSliceMut};
 use rustix::fs::XattrFlags;
 
 use crate::format::{DIR_HEADER_LEN, WrappedKey, newest, parse_slots, slot_offset};
-use crate::lower::{FileIo, Pinned};
+use crate::lower::{FileIo, LowerError, Pinned};
 use crate::sync::Arc;
 
 use super::super::keys::Resealed;
@@ -33,6 +33,9 @@ impl FileState {
         if !self.writable {
             return Err(FileError::ReadOnly);
         }
+        if meta.stuck {
+            return Err(FileError::Lower(LowerError::IO));
+        }
         let mut head = [0u8; DIR_HEADER_LEN];
         self.io.read_at(&mut [IoSliceMut::new(&mut head)], 0)?;
         let (_, counts) = newest(parse_slots(&head))
@@ -42,7 +45,7 @@ impl FileState {
         let marked = meta.mark.filter(|mark| mark.lower == st.mtime).map(|mark| mark.plain);
         let plain = meta.mtime.or(marked).unwrap_or(st.mtime);
         let body = counts
-            .rewrapped(self.keys.header(), new.wrapped.clone(), Some(plain))
+            .rewrapped(self.keys.load().header(), new.wrapped.clone(), Some(plain))
             .map_err(|_| FileError::Tampered("the header of an open file"))?;
         let generation = meta.generation + 1;
         let pin = Pinned::new(self.io.fd());

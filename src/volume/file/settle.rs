@@ -8,7 +8,7 @@ use crate::format::{
 };
 use crate::sync::Arc;
 
-use crate::lower::FileIo;
+use crate::lower::{FileIo, LowerError};
 
 use super::super::options::CrashSafety;
 use super::pages::Pages;
@@ -35,6 +35,9 @@ impl FileState {
         if !self.writable {
             return Err(FileError::ReadOnly);
         }
+        if meta.stuck {
+            return Err(FileError::Lower(LowerError::IO));
+        }
         if meta.found == Found::Relaxed {
             self.recover(env, meta)?;
         }
@@ -55,6 +58,9 @@ impl FileState {
         let mut meta = self.meta.write();
         if !self.writable {
             return Ok(());
+        }
+        if meta.stuck {
+            return Err(FileError::Lower(LowerError::IO));
         }
         self.let_go(&mut meta)?;
         let clean = how == Settle::Clean && meta.tree_valid;
@@ -178,7 +184,7 @@ impl FileState {
 
     fn encode(&self, header: &Header) -> Result<[u8; SLOT_BODY], FileError> {
         header
-            .encode(self.keys.header())
+            .encode(self.keys.load().header())
             .map_err(|_| FileError::Tampered("the header to be written"))
     }
 

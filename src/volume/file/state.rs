@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use arc_swap::ArcSwap;
 
 use crate::crypto::Suite;
-use crate::format::{FileId, FileKeys, Header, MTIME_MARK, WrappedKey};
+use crate::format::{FileId, FileKeys, Header, MTIME_MARK, WrappedKey, XattrKey};
 use crate::lower::{FileIo, LowerError};
-use crate::sync::{Mutex, RwLock};
+use crate::sync::{Arc, Mutex, RwLock};
 
 use super::super::options::CrashSafety;
 use super::below::Below;
@@ -118,6 +118,9 @@ pub(super) struct Meta {
     pub tail_zero: bool,
     /// The nodes describe the entry pages below, but for the pages noted as changed.
     pub tree_valid: bool,
+    /// It was being put under another data key, and that failed half way: nothing below may
+    /// change until the next mount has finished it.
+    pub stuck: bool,
     /// Link tags for a header that is still to be written: slot A's, slot B's.
     pub link_tags: [[u8; 32]; 2],
 }
@@ -138,7 +141,10 @@ pub(in crate::volume) struct FileState {
     pub(super) io: Below,
     pub(super) writable: bool,
     pub(super) identity: Identity,
-    pub(super) keys: FileKeys,
+    pub(super) keys: ArcSwap<FileKeys>,
+    /// Held by whoever changes attributes below under the file's key; and by whoever exchanges
+    /// that, alone.
+    pub(super) attributes: RwLock<()>,
     pub(super) meta: RwLock<Meta>,
     pub(super) pages: Mutex<Pages>,
 }
@@ -165,13 +171,15 @@ impl FileState {
             cut_unsynced: false,
             tail_zero: true,
             tree_valid: true,
+            stuck: false,
             link_tags: [[0; 32]; 2],
         };
         FileState {
             io: Below::new(io, Some(0)),
             writable: true,
             identity,
-            keys,
+            keys: ArcSwap::from_pointee(keys),
+            attributes: RwLock::new(()),
             meta: RwLock::new(meta),
             pages: Mutex::new(Pages::empty()),
         }
@@ -212,13 +220,15 @@ impl FileState {
             cut_unsynced: false,
             tail_zero: header.size.is_multiple_of(crate::format::BLOCK as u64),
             tree_valid: found == Found::Strict,
+            stuck: false,
             link_tags: [[0; 32]; 2],
         };
         let file = FileState {
             io: Below::new(io, Some(lower_len)),
             writable,
             identity,
-            keys,
+            keys: ArcSwap::from_pointee(keys),
+            attributes: RwLock::new(()),
             meta: RwLock::new(meta),
             pages: Mutex::new(Pages::with_first(first_pages)),
         };
@@ -238,9 +248,15 @@ impl FileState {
         &self.identity
     }
 
-    /// The keys, for extended attributes.
-    pub fn keys(&self) -> &FileKeys {
-        &self.keys
+    /// The keys, for whoever holds attributes still himself.
+    pub fn key_of_attributes(&self) -> Arc<FileKeys> {
+        self.keys.load_full()
+    }
+
+    /// Runs `work` with the key of extended attributes, which stays what it is meanwhile.
+    pub fn with_attributes<T>(&self, work: impl FnOnce(&XattrKey) -> T) -> T {
+        let _attributes = self.attributes.read();
+        work(self.keys.load().xattr())
     }
 
     /// The lower file, for calls on the inode that carry no data.

@@ -59,7 +59,8 @@ impl FileState {
 
     /// The root over what is in memory: nodes and page 0.
     fn root(&self, pages: &Pages) -> [u8; 16] {
-        let index = self.keys.index();
+        let keys = self.keys.load();
+        let index = keys.index();
         let first = pages.get(PageNo(0)).unwrap_or_default();
         let mut root = index.entry_page_mac(PageNo(0), first);
         for (&j, node) in &pages.nodes {
@@ -82,7 +83,7 @@ impl FileState {
                 Some(mac) if pages.get(k).is_none() => *mac,
                 _ => {
                     self.load_page(meta, pages, k)?;
-                    self.keys.index().entry_page_mac(k, pages.get(k).unwrap_or_default())
+                    self.keys.load().index().entry_page_mac(k, pages.get(k).unwrap_or_default())
                 }
             };
             let Some((j, at)) = node_of(k) else { continue };

@@ -133,9 +133,10 @@ impl FileState {
         }
         meta.touched = true;
         let nonces = random_nonces(blocks.len());
+        let keys = self.keys.load();
         let seals: Vec<Seal> = (first..)
             .zip(blocks.iter_mut().zip(nonces))
-            .map(|(b, (block, nonce))| self.keys.block().seal(BlockNo(b), block, nonce))
+            .map(|(b, (block, nonce))| keys.block().seal(BlockNo(b), block, nonce))
             .collect();
         self.settle_cut(meta)?;
         let old = self.entries(meta, first..first + count)?;
@@ -243,7 +244,7 @@ impl FileState {
         for ((b, seal), old) in (first..).zip(seals).zip(old) {
             let mut block: Block = [0; BLOCK];
             let arrived = self.fetch(b, block.as_mut_slice()).is_ok()
-                && self.keys.block().open(BlockNo(b), seal, &mut block).is_ok();
+                && self.keys.load().block().open(BlockNo(b), seal, &mut block).is_ok();
             if !arrived {
                 self.set_entry(&mut pages, b, *old);
                 changed.insert(entry_page_of(BlockNo(b)).0);
