@@ -60,6 +60,13 @@ pub enum Command {
         #[arg(long, value_name = "KEY")]
         to: String,
     },
+    /// Give files of a mount fresh data keys, and seal their content anew.
+    ///
+    /// For the day when data keys may be known to somebody: kmsfs rewrap and reencrypt leave these
+    /// as they are. Programs that use the files go on meanwhile. Each file needs the space of a
+    /// second one while it is worked on. Takes kms:Decrypt and kms:GenerateDataKey, and is for root
+    /// or the owner. Names, which are under the keys of directories, stay as they are.
+    Rekey(super::rekey::RekeyArgs),
     /// Tell whether this machine can mount, and what a lower filesystem can do for a volume.
     Doctor(DoctorArgs),
     /// Customer master keys.
@@ -311,6 +318,12 @@ pub enum KeyCommand {
         #[arg(value_name = "VERSION")]
         number: u32,
     },
+    /// Stop a version of a key that somebody else may have, and list what somebody could read.
+    ///
+    /// From then on the version opens nothing; headers under it are re-wrapped, by mounts at once.
+    /// Files that a user could read are found in the audit trail, one line with volume and file id
+    /// each, for `kmsfs rekey --deep --only`.
+    Compromise(super::compromise::CompromiseArgs),
     /// Schedule the deletion of a key: after the waiting time, what is under it opens never again.
     ///
     /// Refused without --force while volumes that the key service knows of have headers under it.

@@ -58,6 +58,7 @@ pub fn run(command: KeyCommand, out: Out) -> Result<(), CliError> {
         KeyCommand::RetireVersion { key, number } => {
             super::key_version::retire(key, number, out)?;
         }
+        KeyCommand::Compromise(args) => super::compromise::run(args, out)?,
         KeyCommand::Delete { key, days, force } => {
             super::key_version::delete(key, days, force, out)?;
         }

@@ -196,6 +196,7 @@ fn open_store(config: &Config) -> Result<Served, KmsdError> {
         dir: config.store.clone(),
         mirrors: config.mirrors.clone(),
         audit: config.audit.clone(),
+        rotation: config.rotation,
         account: config.account.clone(),
         region: config.region.clone(),
         regions: config.regions.clone(),

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::kms::caller::Principal;
 use crate::kms::id::{AccountId, IdError, Region};
 use crate::kms::limits::{Limits, Rates};
+use crate::kms::service::RotationRules;
 use crate::server::users;
 use crate::store::open::{DEFAULT_ACCOUNT, DEFAULT_REGION};
 
@@ -110,6 +111,7 @@ struct File {
     unix: Option<UnixTable>,
     http: Option<HttpTable>,
     audit: Option<AuditTable>,
+    rotation: Option<RotationTable>,
     #[serde(default)]
     limits: LimitsTable,
     #[serde(default)]
@@ -168,6 +170,14 @@ struct LimitsTable {
     rotations_per_key: Option<u32>,
     cryptographic_rate: Option<u32>,
     management_rate: Option<u32>,
+}
+
+/// When keys rotate.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RotationTable {
+    day_seconds: Option<u32>,
+    most_wraps: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -245,6 +255,8 @@ pub struct Config {
     pub limits: Limits,
     /// Directory of the audit trail; inside the store when absent.
     pub audit: Option<PathBuf>,
+    /// When keys rotate.
+    pub rotation: RotationRules,
 }
 
 impl Config {
@@ -356,6 +368,7 @@ fn check(file: File) -> Checked<Config> {
         http,
         limits: limits(&file.limits)?,
         audit: file.audit.map(|table| absolute("audit.dir", table.dir)).transpose()?,
+        rotation: rotation(file.rotation),
     })
 }
 
@@ -410,6 +423,18 @@ fn limits(table: &LimitsTable) -> Checked<Limits> {
             management: positive("limits.management_rate", table.management_rate)?,
         },
     })
+}
+
+fn rotation(table: Option<RotationTable>) -> RotationRules {
+    let mut rules = RotationRules::default();
+    let Some(table) = table else { return rules };
+    if let Some(seconds) = table.day_seconds {
+        rules.day = i64::from(seconds.max(1)) * 1000;
+    }
+    if let Some(most) = table.most_wraps {
+        rules.most_wraps = most.max(1);
+    }
+    rules
 }
 
 fn unlock_by(table: UnlockTable) -> Checked<UnlockBy> {

@@ -5,6 +5,7 @@
 
 pub mod args;
 mod audit;
+mod compromise;
 mod config;
 mod daemon;
 mod doctor;
@@ -34,6 +35,7 @@ mod policy;
 mod policy_ask;
 mod process;
 mod reencrypt;
+mod rekey;
 mod rewrap;
 mod rewrap_live;
 mod service;
@@ -91,6 +93,7 @@ fn dispatch(command: Command, out: Out) -> Result<(), CliError> {
         Command::Fsck(args) => fsck::run(args, out),
         Command::Rewrap(args) => rewrap::run(args, out),
         Command::Reencrypt { path, to } => reencrypt::run(&path, &to, out),
+        Command::Rekey(args) => rekey::run(&args, out),
         Command::Doctor(args) => match args.lower {
             Some(lower) => fitness::run(&lower, out),
             None => doctor::run(out),

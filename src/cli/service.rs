@@ -123,6 +123,11 @@ impl KeyService {
         self.admin.retire_version(key, version).map_err(refused)
     }
 
+    /// Marks a version of a key as compromised; gives the version that seals now.
+    pub fn compromise_version(&self, key: &str, version: u32) -> Result<u32, CliError> {
+        self.admin.compromise_version(key, version).map_err(refused)
+    }
+
     /// Forgets the volumes at a place; gives their number.
     pub fn forget_volume(&self, place: &str) -> Result<u32, CliError> {
         self.admin.forget_volume(place).map_err(refused)

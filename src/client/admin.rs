@@ -76,6 +76,14 @@ impl Admin {
         }
     }
 
+    /// Marks a version of a key as compromised; gives the version that seals now.
+    pub fn compromise_version(&self, key: &str, version: u32) -> Result<u32, AdminError> {
+        match self.conn.ask(Ask::CompromiseVersion { key: key.to_owned(), version })? {
+            Answer::Version(current) => Ok(current),
+            other => Err(unexpected(other)),
+        }
+    }
+
     /// Forgets the volumes at a place; gives their number.
     pub fn forget_volume(&self, place: &str) -> Result<u32, AdminError> {
         match self.conn.ask(Ask::ForgetVolume(place.to_owned()))? {

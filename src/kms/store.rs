@@ -107,6 +107,9 @@ pub struct VersionMore {
     pub rotation: Option<(i64, RotationType)>,
     /// It waits for a rotation.
     pub pending: bool,
+    /// Somebody else may have it: it opens nothing any more, but for data keys that are sealed
+    /// under another version without being shown.
+    pub compromised: bool,
 }
 
 /// What an importer said of material.

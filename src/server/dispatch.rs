@@ -176,6 +176,12 @@ impl Dispatcher {
                     Err(error) => Answer::Failed(Compat(error)),
                 }
             }
+            Ask::CompromiseVersion { key, version } => {
+                match self.service.compromise_version(&self.direct(peer), &key, version) {
+                    Ok(current) => Answer::Version(current),
+                    Err(error) => Answer::Failed(Compat(error)),
+                }
+            }
             Ask::ForgetVolume(place) => {
                 match self.service.forget_volume(&self.direct(peer), &place) {
                     Ok(count) => Answer::Version(u32::try_from(count).unwrap_or(u32::MAX)),

@@ -294,6 +294,14 @@ pub enum Ask {
         /// Number of the version.
         version: u32,
     },
+    /// Marks a version of a key as compromised. Answer: [`Answer::Version`], the one that seals
+    /// now, or [`Answer::Failed`].
+    CompromiseVersion {
+        /// The key, by any name.
+        key: String,
+        /// Number of the version.
+        version: u32,
+    },
     /// Forgets the volumes at a place. Answer: [`Answer::Version`], their number, or
     /// [`Answer::Failed`].
     ForgetVolume(String),

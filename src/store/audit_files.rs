@@ -161,6 +161,19 @@ pub fn verify(
     key: Option<&Secret<[u8; 32]>>,
     remembered: Option<ChainState>,
 ) -> Result<ChainState, FilesError> {
+    let end = read(dir, key, &mut |_| ())?;
+    if let Some(remembered) = remembered {
+        Verifier::at(end).end(remembered).map_err(FilesError::End)?;
+    }
+    Ok(end)
+}
+
+/// Reads a trail from its beginning, checks each line like [`verify`], and hands it out.
+pub fn read(
+    dir: &Path,
+    key: Option<&Secret<[u8; 32]>>,
+    each: &mut dyn FnMut(&str),
+) -> Result<ChainState, FilesError> {
     let io = |source| FilesError::Io { dir: dir.to_path_buf(), source };
     let mut verifier = Verifier::new(key);
     for path in names(dir).map_err(io)? {
@@ -176,14 +189,11 @@ pub fn verify(
             let after = verifier.state().sequence;
             let text = line.strip_suffix(b"\n").and_then(|l| std::str::from_utf8(l).ok());
             let checked = match text {
-                Some(text) => verifier.line(text),
+                Some(text) => verifier.line(text).map(|()| each(text)),
                 None => Err(Fault::Garbled { after }),
             };
             checked.map_err(|fault| FilesError::Fault { path: path.clone(), number, fault })?;
         }
-    }
-    if let Some(remembered) = remembered {
-        verifier.end(remembered).map_err(FilesError::End)?;
     }
     Ok(verifier.state())
 }

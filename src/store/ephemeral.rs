@@ -16,7 +16,7 @@ use crate::kms::error::{InternalFault, KmsError};
 use crate::kms::id::{AccountId, Region};
 use crate::kms::kdf::{self, Label};
 use crate::kms::limits::Limits;
-use crate::kms::service::{Parts, Service};
+use crate::kms::service::{Parts, RotationRules, Service};
 use crate::secret::Secret;
 use crate::sync::Arc;
 
@@ -75,6 +75,7 @@ pub fn open(
         clock: Box::new(SystemClock),
         marker_key: kdf::derive(root.expose(), Label::Marker, b""),
         limits,
+        rotation: RotationRules::default(),
     })?;
     let service = service.with_regions(regions);
     let mut tenants = Vec::new();

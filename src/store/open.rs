@@ -21,7 +21,7 @@ use crate::kms::error::KmsError;
 use crate::kms::id::{AccountId, Region};
 use crate::kms::kdf::{self, Label};
 use crate::kms::limits::Limits;
-use crate::kms::service::{META_AUDIT, Parts, Service};
+use crate::kms::service::{META_AUDIT, Parts, RotationRules, Service};
 use crate::kms::store::Store as _;
 use crate::secret::Secret;
 use crate::sync::Arc;
@@ -50,6 +50,8 @@ pub struct EmbeddedOptions {
     pub administrators: Vec<String>,
     /// Quotas and rates.
     pub limits: Limits,
+    /// When keys rotate.
+    pub rotation: RotationRules,
     /// How to unlock; the key file `DIR/root.key` when `None`. On creation, a key file that is
     /// named but not there is made.
     pub unlock: Option<Unlock>,
@@ -71,6 +73,7 @@ impl EmbeddedOptions {
             regions: Vec::new(),
             administrators: vec![user.to_owned()],
             limits: Limits::default(),
+            rotation: RotationRules::default(),
             unlock: None,
             create: true,
             cost: None,
@@ -211,6 +214,7 @@ pub fn open(options: &EmbeddedOptions) -> Result<Served, OpenError> {
         clock: Box::new(SystemClock),
         marker_key: kdf::derive(root.expose(), Label::Marker, b""),
         limits: options.limits.clone(),
+        rotation: options.rotation,
     })?;
     let service = service.with_regions(&options.regions);
     service.report_start(found.torn, trail_cut)?;

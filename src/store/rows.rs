@@ -14,8 +14,9 @@ use crate::secret::Secret;
 
 /// First byte of every row; another encoding of records gets another number. Rows of format 1
 /// hold keys and versions without their last member, those of format 2 keys without what ties them
-/// to keys of other Regions.
-const FORMAT: u8 = 3;
+/// to keys of other Regions, those of format 3 versions without whether they are compromised.
+const FORMAT: u8 = 4;
+const THIRD: u8 = 3;
 const SECOND: u8 = 2;
 const FIRST: u8 = 1;
 const TAG: usize = 32;
@@ -79,7 +80,7 @@ pub fn check<'r>(
         return Err(damaged());
     }
     match signed.split_first() {
-        Some((&(FORMAT | SECOND | FIRST), body)) => Ok(body),
+        Some((&(FORMAT | THIRD | SECOND | FIRST), body)) => Ok(body),
         _ => Err(damaged()),
     }
 }
@@ -91,7 +92,11 @@ fn missing(format: u8, table: &str) -> Vec<u8> {
             let KeyMore { primary, window, .. } = KeyMore::default();
             bincode::serde::encode_to_vec((primary, window), config())
         }
-        _ if format == SECOND => return Vec::new(),
+        "versions" if format > FIRST => {
+            let VersionMore { compromised, .. } = VersionMore::default();
+            bincode::serde::encode_to_vec((compromised,), config())
+        }
+        _ if format > FIRST => return Vec::new(),
         "keys" => bincode::serde::encode_to_vec(KeyMore::default(), config()),
         "versions" => bincode::serde::encode_to_vec(VersionMore::default(), config()),
         _ => return Vec::new(),

@@ -73,6 +73,11 @@ impl<'a> Verifier<'a> {
         Verifier { key, state: None }
     }
 
+    /// One that has checked everything up to `state`.
+    pub fn at(state: ChainState) -> Verifier<'a> {
+        Verifier { key: None, state: Some(state) }
+    }
+
     /// The state after the last good line.
     pub fn state(&self) -> ChainState {
         self.state.unwrap_or(ChainState::START)

@@ -23,6 +23,9 @@ pub enum StateFault {
     /// The version is the current one, or was imported.
     #[error("has that version in use: it is the current one, waits to be, or was imported.")]
     VersionInUse,
+    /// The version may be known to somebody.
+    #[error("has that version marked as compromised: data under it must be re-encrypted.")]
+    Compromised,
     /// It is being made or moved.
     #[error("is being created or updated.")]
     Changing,

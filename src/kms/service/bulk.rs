@@ -207,8 +207,10 @@ impl Service {
     pub fn authorize_batch(&self, items: &[(CallerContext, Wrapped)]) -> Vec<Result<(), KmsError>> {
         self.each(items, |call, wrapped| {
             call.additional("decisionOnly", true);
-            let (_, ok) = self.find_wrapped(call, wrapped)?;
-            ok.into_target().admits(Gate::Use)
+            let (found, ok) = self.find_wrapped(call, wrapped)?;
+            let key = ok.into_target();
+            found.trusted(&key)?;
+            key.admits(Gate::Use)
         })
     }
 

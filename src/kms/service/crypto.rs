@@ -12,7 +12,7 @@ use crate::kms::api::{
 };
 use crate::kms::authz::{Authorized, Permission, may};
 use crate::kms::blob::{self, Header};
-use crate::kms::error::{InternalFault, KmsError};
+use crate::kms::error::{InternalFault, KmsError, StateFault};
 use crate::kms::hex;
 use crate::kms::key::{Gate, Key};
 use crate::kms::store::VersionRecord;
@@ -29,15 +29,33 @@ impl Seals for may::GenerateDataKeyPair {}
 impl Seals for may::GenerateDataKeyPairWithoutPlaintext {}
 
 /// Permissions under which a blob may be opened.
-pub(super) trait Opens: Permission {}
-impl Opens for may::Decrypt {}
-impl Opens for may::ReEncryptFrom {}
+pub(super) trait Opens: Permission {
+    /// Whether what is opened leaves the service.
+    const SHOWN: bool;
+}
+impl Opens for may::Decrypt {
+    const SHOWN: bool = true;
+}
+impl Opens for may::ReEncryptFrom {
+    const SHOWN: bool = false;
+}
 
 /// A blob that names a key of this service.
 pub(super) struct Found<'b> {
     pub key: Arc<Key>,
     header: Header,
     sealed: &'b [u8],
+}
+
+impl Found<'_> {
+    /// Refuses what is under a version that somebody else may have.
+    pub(super) fn trusted(&self, key: &Key) -> Result<(), KmsError> {
+        if key.version(self.header.version).is_some_and(|version| version.more.compromised) {
+            let (arn, state) = (key.arn.clone(), StateFault::Compromised);
+            return Err(KmsError::InvalidState { arn, state });
+        }
+        Ok(())
+    }
 }
 
 /// What ReEncrypt opened.
@@ -336,6 +354,9 @@ impl Service {
         key.admits(Gate::Use)?;
         let header = &found.header;
         let version = key.version(header.version).ok_or(KmsError::InvalidCiphertext)?;
+        if A::SHOWN {
+            found.trusted(&key)?;
+        }
         if version.sealed.is_empty() {
             // It was retired, and its material destroyed.
             return Err(KmsError::InvalidCiphertext);
@@ -372,6 +393,7 @@ impl Service {
     ) -> Result<(Vec<u8>, VersionRecord), KmsError> {
         let version = key.version(key.record.current).ok_or(InternalFault::Record)?;
         let header = Header::fresh(key.id(), version.version);
+        self.sealed_with(key.id(), version.version);
         let one_time =
             self.custody.one_time_key(key.id(), version.version, &version.sealed, &header.nonce)?;
         let blob = blob::seal(&header, &one_time, context, plaintext)

@@ -275,6 +275,7 @@ impl Service {
                 import: Some(import),
                 rotation: None,
                 pending: !first,
+                compromised: false,
             },
         })
     }

@@ -68,6 +68,7 @@ impl Service {
         for sibling in &self.siblings {
             gone = gone.saturating_add(sibling.run_due_here()?);
         }
+        self.keep_wraps()?;
         Ok(gone)
     }
 
@@ -101,6 +102,7 @@ impl Service {
     /// noticed. To be called last.
     pub fn close(&self) -> Result<(), KmsError> {
         let _writer = self.writer.lock();
+        self.keep_wraps()?;
         let position = self.trail.position().to_bytes();
         self.store.commit(&[Change::PutMeta(META_AUDIT, position)])?;
         Ok(())

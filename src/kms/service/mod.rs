@@ -14,6 +14,7 @@ mod aliases;
 mod asymmetric;
 mod bulk;
 mod call;
+mod compromise;
 mod crypto;
 mod defaults;
 mod grants;
@@ -37,6 +38,7 @@ mod tags;
 mod tests;
 mod users;
 mod volumes;
+mod wraps;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -63,6 +65,7 @@ use call::Call;
 use lookup::Cache;
 use moments::Moments;
 use rotation::LastUse;
+use wraps::Wraps;
 
 pub use bulk::{FreshDataKey, FreshFor, Rewrapped, Wrapped};
 pub use defaults::{MANAGED_ALIAS, default_key_policy, managed_key_policy};
@@ -70,6 +73,7 @@ pub use reseal::{HeaderOf, Resealed};
 pub use sessions::Presented;
 pub use users::AccessKey;
 pub use volumes::{VolumeRecord, VolumeReport};
+pub use wraps::RotationRules;
 
 /// Name of the stored value that remembers how far the audit trail has come.
 pub const META_AUDIT: &str = "audit";
@@ -91,6 +95,8 @@ pub struct Service {
     cache: Cache,
     moments: Moments,
     last_uses: DashMap<KeyId, LastUse>,
+    rotation: RotationRules,
+    wraps: Wraps,
     started: Millis,
     loading: Arc<RwLock<()>>,
     writer: Arc<Mutex<()>>,
@@ -123,6 +129,8 @@ pub struct Parts {
     pub marker_key: Secret<[u8; 32]>,
     /// Quotas and rates.
     pub limits: Limits,
+    /// When keys rotate.
+    pub rotation: RotationRules,
 }
 
 /// What a call comes to before it is recorded.
@@ -175,6 +183,8 @@ impl Service {
             custody: Arc::from(parts.custody),
             trail: Arc::new(parts.trail),
             last_uses: DashMap::new(),
+            rotation: parts.rotation,
+            wraps: Wraps::default(),
             started: parts.clock.now(),
             clock: Arc::from(parts.clock),
             marker_key: Arc::new(parts.marker_key),

@@ -84,6 +84,7 @@ impl Service {
             *ahead = later;
             came
         };
+        self.rotate_worn()?;
         let over = std::mem::take(&mut *self.moments.over.lock());
         if !came && over.is_empty() {
             return Ok(false);

@@ -13,6 +13,7 @@ use super::call::Call;
 use super::keys::{checked_tags, unmanaged};
 use super::lookup::{Cache, Named, Naming};
 use super::moments::Moments;
+use super::wraps::Wraps;
 use super::{Done, Service};
 use crate::kms::api::types::{KeyState, Origin};
 use crate::kms::api::{
@@ -177,6 +178,9 @@ impl Service {
         let all = std::iter::once(&home).chain(&home.siblings).map(Arc::downgrade).collect();
         // A service is told of its Regions once, here.
         let _ = home.family.set(all);
+        if let Err(error) = home.recall_wraps() {
+            tracing::error!(%error, "how often keys were used cannot be read; counting begins anew");
+        }
         home
     }
 
@@ -196,6 +200,8 @@ impl Service {
             cache: Cache::default(),
             moments: Moments::default(),
             last_uses: DashMap::new(),
+            rotation: self.rotation,
+            wraps: Wraps::default(),
             started: self.started,
             loading: self.loading.clone(),
             writer: self.writer.clone(),

@@ -26,7 +26,6 @@ use crate::kms::store::{Change, RotationPlan, VersionMore, VersionRecord};
 use crate::sync::Arc;
 
 const DEFAULT_DAYS: u32 = 365;
-const MILLIS_PER_DAY: i64 = 86_400_000;
 
 /// The last cryptographic use of a key.
 #[derive(Clone, Debug)]
@@ -170,12 +169,12 @@ impl Service {
     }
 
     fn plan(&self, days: u32) -> RotationPlan {
-        let next = self.now().0.saturating_add(i64::from(days).saturating_mul(MILLIS_PER_DAY));
+        let next = self.now().0.saturating_add(i64::from(days).saturating_mul(self.rotation.day));
         RotationPlan { days, next }
     }
 
     /// New material for `key`: fresh, or the imported one that waits for it.
-    fn rotate(&self, key: &Key, kind: RotationType) -> Result<Vec<Change>, KmsError> {
+    pub(super) fn rotate(&self, key: &Key, kind: RotationType) -> Result<Vec<Change>, KmsError> {
         let now = self.now().0;
         let mut record = key.record.clone();
         let mut version = if key.record.origin == Origin::External {

@@ -13,12 +13,13 @@ mod records;
 mod regions;
 mod roles;
 mod states;
+mod rotation;
 mod volumes;
 mod wording;
 
 use serde_json::{Value, json};
 
-use super::{Parts, Service};
+use super::{Parts, RotationRules, Service};
 use crate::clock::{ManualClock, Millis};
 use crate::kms::api::{Action, Request};
 use crate::kms::audit::{ChainState, Trail};
@@ -55,6 +56,12 @@ impl World {
 
     fn with_limits(limits: Limits) -> World {
         let (store, log) = (Memory::default(), Log::default());
+        World::over(Memory::default())
+    }
+
+    /// A service over a store that is there.
+    fn over(store: Memory) -> World {
+        let log = Log::default();
         let clock = Arc::new(ManualClock::new(Millis(1_800_000_000_000)));
         let service = Service::new(Parts {
             account: account(),
@@ -66,8 +73,11 @@ impl World {
             clock: Box::new(clock.clone()),
             marker_key: Secret::new([2; 32]),
             limits,
+            rotation: RotationRules { day: 86_400_000, most_wraps: 1000 },
         });
-        World { service: service.unwrap(), store, log, clock }
+        let service = service.unwrap();
+        service.recall_wraps().unwrap();
+        World { service, store, log, clock }
     }
 
     fn user(name: &str) -> CallerContext {
