@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -176,7 +177,7 @@ struct LimitsTable {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RotationTable {
-    day_seconds: Option<u32>,
+    day_seconds: Option<f64>,
     most_wraps: Option<u64>,
 }
 
@@ -429,7 +430,9 @@ fn rotation(table: Option<RotationTable>) -> RotationRules {
     let mut rules = RotationRules::default();
     let Some(table) = table else { return rules };
     if let Some(seconds) = table.day_seconds {
-        rules.day = i64::from(seconds.max(1)) * 1000;
+        // No period is shorter than 90 of them, and none so long that it would not fit.
+        let day = Duration::from_secs_f64(seconds.clamp(0.001, 1e6)).as_millis();
+        rules.day = i64::try_from(day).unwrap_or(rules.day);
     }
     if let Some(most) = table.most_wraps {
         rules.most_wraps = most.max(1);

@@ -60,6 +60,8 @@ pub fn run(args: &RekeyArgs, out: Out) -> Result<(), CliError> {
                 done.files += 1;
                 done.bytes += size;
             }
+            // Gone meanwhile.
+            Err(rustix::io::Errno::NOENT) => {}
             Err(e) => done.failed.push((path, io::Error::from(e).to_string())),
         }
         bar.inc(size);
@@ -85,22 +87,24 @@ fn found(path: &Path, wanted: Option<&HashSet<String>>, done: &mut Rekeyed) -> V
     let (mut ahead, mut seen, mut files) = (vec![path.to_owned()], HashSet::new(), Vec::new());
     let device = path.symlink_metadata().map(|st| st.dev()).ok();
     while let Some(path) = ahead.pop() {
-        let mut look = || -> Result<(), String> {
-            let st = path.symlink_metadata().map_err(|e| e.to_string())?;
+        let mut look = || -> Result<(), CliError> {
+            let failed = |source| CliError::Io { action: "look at", path: path.clone(), source };
+            let st = match path.symlink_metadata() {
+                // Gone meanwhile.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+                other => other.map_err(failed)?,
+            };
             if device != Some(st.dev()) {
                 return Ok(());
             }
             if st.is_dir() {
-                for entry in fs::read_dir(&path).map_err(|e| e.to_string())? {
-                    ahead.push(entry.map_err(|e| e.to_string())?.path());
+                for entry in fs::read_dir(&path).map_err(failed)? {
+                    ahead.push(entry.map_err(failed)?.path());
                 }
             } else if st.is_file() && (st.nlink() == 1 || seen.insert(st.ino())) {
                 let asked = match wanted {
                     None => true,
-                    Some(ids) => {
-                        let id = attribute(&path, FILE_ID).map_err(|e| e.to_string())?;
-                        id.is_some_and(|id| ids.contains(&id))
-                    }
+                    Some(ids) => attribute(&path, FILE_ID)?.is_some_and(|id| ids.contains(&id)),
                 };
                 if asked {
                     files.push((path.clone(), st.size()));
@@ -109,7 +113,7 @@ fn found(path: &Path, wanted: Option<&HashSet<String>>, done: &mut Rekeyed) -> V
             Ok(())
         };
         if let Err(what) = look() {
-            done.failed.push((path, what));
+            done.failed.push((path, what.to_string()));
         }
     }
     files

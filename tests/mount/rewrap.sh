@@ -7,6 +7,9 @@ need aws curl python3 fio sqlite3 rsync getfattr
 FILES=${KMSFS_FILES:-3000} ROUNDS=${KMSFS_ROUNDS:-8}
 HEADERS=$(dirname "$0")/lib/headers.py
 
+# 365 days, the default period of a scheduled rotation, in under two seconds.
+eval "plain_$(declare -f kmsd_config)"
+kmsd_config() { plain_kmsd_config "$@"; printf '\n[rotation]\nday_seconds = 0.005\n'; }
 start_kmsd && pass "kmsd starts" || fail "kmsd starts"
 aws_credentials && pass "an access key" || fail "an access key"
 KEY=$(aws_kms create-key --query KeyMetadata.KeyId --output text)
@@ -198,11 +201,10 @@ sleep 1
 check "kmsd is back" run_kmsd
 check "complete" wait_complete
 
-# ---- kills
-VERSION=6
+# ---- kills, with a schedule that has the key rotate all the time
+check "enable-key-rotation" aws_kms enable-key-rotation --key-id "$KEY"
+"$KMSFS" rewrap limit 1500/s "$MNT"
 for round in $(seq "$ROUNDS"); do
-    # A key takes 25 rotations on demand.
-    if ((round == 1 || round * 12 / ROUNDS != (round - 1) * 12 / ROUNDS)); then rotate; VERSION=$((VERSION + 1)); "$KMSFS" rewrap limit 1500/s "$MNT"; fi
     sleep "0.$((RANDOM % 400 + 100))"
     kill_mount && mount_it || { fail "round $round: mount"; break; }
     python3 "$HEADERS" tree "$MNT/tree" >"$WORK/above-after"
@@ -217,6 +219,9 @@ PY
     then fail "round $round: content"; break; fi
 done
 [ "$round" = "$ROUNDS" ] && pass "$ROUNDS kills in the middle of re-wrapping"
+check "disable-key-rotation" aws_kms disable-key-rotation --key-id "$KEY"
+VERSION=$("$KMSFS" --json key usage alias/files "${kms_opt[@]}" | field current_version)
+[ "$VERSION" -gt 6 ] && pass "the key rotated by its schedule" || fail "the key rotated by its schedule" "version $VERSION"
 "$KMSFS" rewrap limit 0 "$MNT"
 check "complete after all" wait_complete
 check "unmount" "$KMSFS" umount "$MNT"
