@@ -1299,7 +1299,7 @@ _kmsfs() {
             return 0
             ;;
         kmsfs__subcmd__key__subcmd__compromise)
-            opts="-h -V --kms --keystore --key-file --passphrase-fd --version --by --since --audit --json --help --version"
+            opts="-h --kms --keystore --key-file --passphrase-fd --version --by --since --audit --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -204,7 +204,6 @@ complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcomm
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from compromise" -l audit -d 'Directory of the audit trail. Default: that of the embedded key store' -r -f -a "(__fish_complete_directories)"
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from compromise" -l json -d 'Print results and errors as JSON'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from compromise" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from compromise" -s V -l version -d 'Print version'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from delete" -l kms -d 'Use the key service at this address instead of the embedded one' -r
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from delete" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from delete" -l key-file -d 'Unlock the embedded store with this file' -r -F

@@ -323,6 +323,8 @@ pub enum KeyCommand {
     /// From then on the version opens nothing; headers under it are re-wrapped, by mounts at once.
     /// Files that a user could read are found in the audit trail, one line with volume and file id
     /// each, for `kmsfs rekey --deep --only`.
+    // Its --version is a key's.
+    #[command(disable_version_flag = true)]
     Compromise(super::compromise::CompromiseArgs),
     /// Schedule the deletion of a key: after the waiting time, what is under it opens never again.
     ///

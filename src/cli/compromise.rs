@@ -24,7 +24,7 @@ pub struct CompromiseArgs {
     #[command(flatten)]
     key: OneKey,
     /// Number of the version. Without it nothing is marked, and only the list is printed.
-    #[arg(long, value_name = "VERSION")]
+    #[arg(id = "number", long = "version", value_name = "VERSION")]
     version: Option<u32>,
     /// List the files that this user could read: a login name, or an ARN.
     #[arg(long, value_name = "USER")]

@@ -5,7 +5,7 @@ use arc_swap::ArcSwap;
 use rustix::fs::XattrFlags;
 
 use crate::format::{FileKeys, WrappedKey, XattrKey};
-use crate::lower::{FileIo, LowerError, Pinned};
+use crate::lower::{FileIo, Pinned};
 use crate::sync::Arc;
 
 use super::Volume;
@@ -115,8 +115,11 @@ impl Volume {
             reseal_attributes(file.key_of_attributes().xattr(), &copy, from, to)?;
             journal.ready(&at).map_err(before)?;
             // There is no way back any more; a disk that was full may not be next time.
-            let again = |tried: Result<(), LowerError>| tried.or_else(|_| apply(from, to, durable));
-            (0..TRIES).fold(Err(LowerError::IO), |tried, _| again(tried)).map_err(Kept::HalfWay)
+            let mut applied = apply(from, to, durable);
+            for _ in 1..TRIES {
+                applied = applied.or_else(|_| apply(from, to, durable));
+            }
+            applied.map_err(Kept::HalfWay)
         });
         drop(open);
         kept.map_err(|e| match e {

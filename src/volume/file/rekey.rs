@@ -39,6 +39,9 @@ pub(in crate::volume) enum Kept {
     HalfWay(LowerError),
 }
 
+/// Something done while the file's state is held still.
+type Step<'a> = dyn FnMut(&Meta) -> Result<(), FileError> + 'a;
+
 impl FileState {
     /// Readies a file for being copied: one that a stopped writer left is put in order first.
     pub fn before_copy(&self, env: &FileEnv) -> Result<(), FileError> {
@@ -141,7 +144,7 @@ impl FileState {
         env: &FileEnv,
         to: &FileState,
         copied: &mut Copied,
-        under: &dyn Fn(&mut dyn FnMut(&Meta) -> Result<(), FileError>) -> Result<(), FileError>,
+        under: &dyn Fn(&mut Step<'_>) -> Result<(), FileError>,
     ) -> Result<u64, FileError> {
         let mut before = std::mem::take(&mut copied.pages);
         let (mut at, mut count) = (Some(0), 0);

@@ -51,16 +51,19 @@ fn account() -> AccountId {
 
 impl World {
     fn new() -> World {
-        World::with_limits(Limits::default())
-    }
-
-    fn with_limits(limits: Limits) -> World {
-        let (store, log) = (Memory::default(), Log::default());
         World::over(Memory::default())
     }
 
     /// A service over a store that is there.
     fn over(store: Memory) -> World {
+        World::with(store, Limits::default())
+    }
+
+    fn with_limits(limits: Limits) -> World {
+        World::with(Memory::default(), limits)
+    }
+
+    fn with(store: Memory, limits: Limits) -> World {
         let log = Log::default();
         let clock = Arc::new(ManualClock::new(Millis(1_800_000_000_000)));
         let service = Service::new(Parts {
