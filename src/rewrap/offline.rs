@@ -59,7 +59,7 @@ impl Offline {
             LowerError::WOULDBLOCK => OfflineError::Busy,
             e => OfflineError::Lower(e),
         })?;
-        crate::volume::finish_interrupted(&root, &own)?;
+        crate::volume::reseal::finish_interrupted(&root, &own)?;
         let descriptor = read(&own)?;
         let sealed = sealed(&descriptor);
         let tried = keys.reseal(caller, &[sealed], None)?.pop().ok_or(KeyError::Unusable)??;

@@ -64,7 +64,6 @@ use handle::Handles;
 use inode::Inodes;
 use keys::{Caller, DataKeys, KeyError, Operation};
 pub use options::{CrashSafety, CreateOptions, MountOptions, VolumeError};
-pub(crate) use redo::finish_interrupted;
 use session::Sessions;
 pub use types::*;
 

@@ -198,7 +198,7 @@ pub(super) fn sealed_attributes(pin: &Pinned<'_>) -> Result<Vec<Vec<u8>>, LowerE
 ///
 /// # Errors
 /// The copy that could not be put in place stays, for the next time.
-pub(crate) fn finish_interrupted(root: &Dir, kmsfs: &Dir) -> Result<usize, LowerError> {
+pub fn finish_interrupted(root: &Dir, kmsfs: &Dir) -> Result<usize, LowerError> {
     let dir = match kmsfs.open_dir(DIR) {
         Err(LowerError::NOENT) => return Ok(0),
         other => other?,

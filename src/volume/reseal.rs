@@ -21,6 +21,7 @@ use crate::lower::{Dir, FileIo, LowerError, LowerFile, LowerStat, Pinned};
 use super::Volume;
 use super::file::{CAPABILITY, FileError};
 use super::keys::{KeyContext, Purpose, Resealed, Sealed};
+pub use super::redo::finish_interrupted;
 pub use super::walked::Moved;
 
 /// Why a header was not re-wrapped.

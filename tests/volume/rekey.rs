@@ -209,10 +209,10 @@ fn a_copy_finds_a_file_that_was_renamed() {
         at -= 1;
     }
     let root = fs.lower().to_owned();
-    let names = std::fs::read_dir(&root).unwrap().map(|e| e.unwrap().path());
-    let below = names.filter(|p| p.is_dir() && !p.ends_with(".kmsfs")).next().unwrap();
-    let file = std::fs::read_dir(&below).unwrap().map(|e| e.unwrap().path());
-    let file = file.filter(|p| !p.ends_with("kmsfs.dir")).next().unwrap();
+    let mut names = std::fs::read_dir(&root).unwrap().map(|e| e.unwrap().path());
+    let below = names.find(|p| p.is_dir() && !p.ends_with(".kmsfs")).unwrap();
+    let mut files = std::fs::read_dir(&below).unwrap().map(|e| e.unwrap().path());
+    let file = files.find(|p| !p.ends_with("kmsfs.dir")).unwrap();
     for entry in std::fs::read_dir(root.join(".kmsfs/rekey")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|e| e == "at") {
