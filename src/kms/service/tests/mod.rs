@@ -12,8 +12,8 @@ mod moments;
 mod records;
 mod regions;
 mod roles;
-mod states;
 mod rotation;
+mod states;
 mod volumes;
 mod wording;
 
