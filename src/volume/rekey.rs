@@ -112,7 +112,7 @@ impl Volume {
         let durable = self.crash == CrashSafety::Power;
         let kept = file.become_copy(&self.env(), &copy, &mut copied, |from, to| {
             let before = |e| Kept::Not(FileError::Lower(e));
-            reseal_attributes(file.key_of_attributes().xattr(), &copy, from, to)?;
+            reseal_attributes(file.key_of_attributes().xattr(), &copy, from, to, durable)?;
             journal.ready(&at).map_err(before)?;
             // There is no way back any more; a disk that was full may not be next time.
             let mut applied = apply(from, to, durable);
@@ -182,6 +182,7 @@ fn reseal_attributes(
     copy: &FileState,
     from: &dyn FileIo,
     to: &dyn FileIo,
+    durable: bool,
 ) -> Result<(), Kept> {
     let lower = |e| Kept::Not(FileError::Lower(e));
     let (copied, pin) = (Pinned::new(from.fd()), Pinned::new(to.fd()));
@@ -198,7 +199,7 @@ fn reseal_attributes(
         copied.set_xattr(CAPABILITY, &caps, XattrFlags::empty()).map_err(lower)?;
     }
     from.set_mtime(st.mtime.0, st.mtime.1).map_err(lower)?;
-    from.sync(true).map_err(lower)
+    if durable { from.sync(true).map_err(lower) } else { Ok(()) }
 }
 
 /// One at a time for each file.

@@ -279,6 +279,7 @@ enum Step {
     Remove(u8),
     Rotate,
     Rewrap,
+    Rekey(u8),
     Crash,
 }
 
@@ -288,7 +289,8 @@ fn step() -> impl Strategy<Value = Step> {
         (file.clone(), 0..20_000u16, 1..9_000u16).prop_map(|(f, at, len)| Step::Write(f, at, len)),
         (file.clone(), 0..20_000u16).prop_map(|(f, size)| Step::Truncate(f, size)),
         (file.clone(), file.clone()).prop_map(|(a, b)| Step::Rename(a, b)),
-        file.prop_map(Step::Remove),
+        file.clone().prop_map(Step::Remove),
+        file.prop_map(Step::Rekey),
         Just(Step::Rotate),
         Just(Step::Rewrap),
         Just(Step::Crash),
@@ -343,6 +345,10 @@ fn take(fs: &Fs, step: &Step, seed: u64, model: &mut BTreeMap<u8, Vec<u8>>) -> b
         }
         Step::Rotate => fs.keys.rotate() > 0,
         Step::Rewrap => rewrap(fs, &|_| {}).is_ok_and(|complete| complete),
+        Step::Rekey(f) => match fs.lookup(&name(f)) {
+            Ok(entry) => v.setxattr(&CX, entry.attr.ino, b"kmsfs.data-key", b"new", 0).is_ok(),
+            Err(_) => !model.contains_key(&f),
+        },
         Step::Crash => true,
     }
 }
