@@ -75,6 +75,21 @@ fn everything_stays_but_key_and_ciphertext() {
     }
 }
 
+/// Such a file has its header and the tag of its name in memory alone.
+#[test]
+fn a_file_that_was_just_made_keeps_its_name() {
+    let mut fs = Fs::new();
+    let (ino, fh) = fs.create(Ino::ROOT, "young");
+    rekey(&fs, ino).unwrap();
+    fs.v().write(ino, fh, 0, b"content", WriteFrom::Program).unwrap();
+    rekey(&fs, ino).unwrap();
+    fs.v().flush(ino, fh).unwrap();
+    fs.v().release(ino, fh).unwrap();
+    fs.remount();
+    assert_eq!(fs.get("young").unwrap(), b"content");
+    assert_eq!(*fs.keys.tampered.lock().unwrap(), Vec::<String>::new());
+}
+
 #[test]
 fn holes_stay_holes() {
     let mut fs = Fs::new();

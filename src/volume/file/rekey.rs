@@ -43,13 +43,19 @@ pub(in crate::volume) enum Kept {
 type Step<'a> = dyn FnMut(&Meta) -> Result<(), FileError> + 'a;
 
 impl FileState {
-    /// Readies a file for being copied: one that a stopped writer left is put in order first.
+    /// Readies a file for being copied: one that a stopped writer left is put in order first, and
+    /// one that has no header yet, by which it would be found again, gets it.
     pub fn before_copy(&self, env: &FileEnv) -> Result<(), FileError> {
-        let mut meta = self.meta.write();
-        if !self.writable {
-            return Err(FileError::ReadOnly);
+        {
+            let mut meta = self.meta.write();
+            if !self.writable {
+                return Err(FileError::ReadOnly);
+            }
+            if meta.found == Found::Relaxed {
+                self.begin_change(env, &mut meta)?;
+            }
         }
-        if meta.found == Found::Relaxed { self.begin_change(env, &mut meta) } else { Ok(()) }
+        self.settle(env, Settle::Size)
     }
 
     /// Copies the pages that changed since they were last copied, all of them at first, while
