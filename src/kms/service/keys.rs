@@ -64,7 +64,7 @@ impl Service {
         };
         let policy = self.compile(&text)?;
         let max = self.limits.keys;
-        if self.store.key_count(call.account())? >= u64::from(max) {
+        if self.key_count(call.account())? >= u64::from(max) {
             return Err(KmsError::LimitExceeded { what: Quota::Keys, max });
         }
         let draft = KeyRecord {

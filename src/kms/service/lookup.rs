@@ -19,17 +19,29 @@ pub(super) const CACHE_MAX: usize = 16_384;
 /// Records and compiled policies, as of the last commit.
 #[derive(Default)]
 pub(super) struct Cache {
-    keys: DashMap<KeyId, Arc<Key>>,
-    aliases: DashMap<(AccountId, String), KeyId>,
-    identity: DashMap<String, Vec<Arc<Policy>>>,
+    pub keys: DashMap<KeyId, Arc<Key>>,
+    pub aliases: DashMap<(AccountId, String), KeyId>,
+    pub identity: DashMap<String, Vec<Arc<Policy>>>,
+    /// How many keys an account has; counting them takes longer the more they are.
+    pub counts: DashMap<AccountId, u64>,
     pub access_keys: DashMap<String, Arc<AccessKey>>,
 }
 
 impl Cache {
+    /// Makes room for further keys: any half of them goes.
+    fn make_room(&self) {
+        let mut keep = false;
+        self.keys.retain(|_, _| {
+            keep = !keep;
+            keep
+        });
+    }
+
     pub fn clear(&self) {
         self.keys.clear();
         self.aliases.clear();
         self.identity.clear();
+        self.counts.clear();
         self.access_keys.clear();
     }
 }
@@ -124,6 +136,17 @@ impl Service {
         }))
     }
 
+    /// How many keys an account has.
+    pub(super) fn key_count(&self, account: &AccountId) -> Result<u64, KmsError> {
+        if let Some(count) = self.cache.counts.get(account) {
+            return Ok(*count);
+        }
+        let _loading = self.loading.read();
+        let count = self.store.key_count(account)?;
+        self.cache.counts.insert(account.clone(), count);
+        Ok(count)
+    }
+
     pub(super) fn load_key(&self, id: KeyId) -> Result<Option<Arc<Key>>, KmsError> {
         let _loading = self.loading.read();
         let Some(record) = self.store.key(id)? else { return Ok(None) };
@@ -140,7 +163,7 @@ impl Service {
         let key = Arc::new(key);
         self.note_key(&key);
         if self.cache.keys.len() >= CACHE_MAX {
-            self.cache.keys.clear();
+            self.cache.make_room();
         }
         self.cache.keys.insert(id, key.clone());
         Ok(Some(key))

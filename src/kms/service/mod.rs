@@ -8,7 +8,7 @@
 //! `writer` is held by a changing call from its first look at the store to its commit, so that
 //! checks and changes are one. `loading` is held shared while a record goes from the store to
 //! the cache and exclusively while a commit empties the cache, so that no old record is left
-//! there. `writer` comes before `loading`; neither is held while waiting for an epoch.
+//! there ([`forget`] says which). `writer` comes before `loading`; neither is held while waiting for an epoch.
 
 mod aliases;
 mod asymmetric;
@@ -17,6 +17,7 @@ mod call;
 mod compromise;
 mod crypto;
 mod defaults;
+mod forget;
 mod grants;
 mod import;
 mod keys;
@@ -62,6 +63,7 @@ use crate::secret::Secret;
 use crate::sync::{Arc, Condvar, Mutex, RwLock};
 
 use call::Call;
+use forget::Stale;
 use lookup::Cache;
 use moments::Moments;
 use rotation::LastUse;
@@ -370,7 +372,8 @@ impl Service {
         Ok(done.reply)
     }
 
-    /// Makes changes durable, forgets what was cached of before, and moves the epoch.
+    /// Makes changes durable, forgets what was cached of before, and moves the epoch if a
+    /// decision may have become another.
     fn commit(&self, changes: Vec<Change>) -> Result<(), KmsError> {
         self.commit_all(changes, Vec::new())
     }
@@ -382,6 +385,14 @@ impl Service {
         elsewhere: Vec<(Region, Change)>,
     ) -> Result<(), KmsError> {
         let others: Vec<Arc<Service>> = self.others().collect();
+        let mut stale = vec![(self.region.clone(), self.stale(&changes))];
+        for other in &others {
+            let there = elsewhere.iter().filter(|(region, _)| *region == other.region);
+            let there: Vec<Change> = there.map(|(_, change)| change.clone()).collect();
+            if !there.is_empty() {
+                stale.push((other.region.clone(), other.stale(&there)));
+            }
+        }
         let mut raw: Vec<Change> = changes.into_iter().map(|c| self.store.raw(c)).collect();
         for (region, change) in elsewhere {
             let there = others.iter().find(|other| other.region == region);
@@ -391,13 +402,29 @@ impl Service {
         let generation = {
             let _loading = self.loading.write();
             let generation = self.store.commit_raw(&raw);
-            self.cache.clear();
-            others.iter().for_each(|other| other.cache.clear());
+            self.forget(&stale, generation.is_err());
+            others.iter().for_each(|other| other.forget(&stale, generation.is_err()));
             generation?
         };
-        others.iter().for_each(|other| other.move_epoch(generation));
-        self.move_epoch(generation);
+        if stale.iter().any(|(_, stale)| stale.decides) {
+            others.iter().for_each(|other| other.move_epoch(generation));
+            self.move_epoch(generation);
+        }
         Ok(())
+    }
+
+    /// Forgets what a commit made stale. Of one that failed nobody knows what it did.
+    fn forget(&self, stale: &[(Region, Stale)], failed: bool) {
+        if failed {
+            self.cache.clear();
+        }
+        for (region, stale) in stale {
+            if *region == self.region {
+                self.cache.forget(stale);
+            } else {
+                self.cache.forget_elsewhere(stale);
+            }
+        }
     }
 
     fn move_epoch(&self, generation: u64) {

@@ -109,6 +109,8 @@ impl Service {
             self.event("ExpireGrant", grant.key, extra)?;
             changes.push(Change::DeleteGrant(id));
         }
+        // What is loaded afresh says which grants are over by now.
+        self.cache.clear();
         // Without changes too: it moves the epoch.
         self.commit(changes)
     }

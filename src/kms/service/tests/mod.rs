@@ -3,6 +3,7 @@
 
 mod actions;
 mod bodies;
+mod cache;
 mod delegation;
 mod filesystem;
 mod grants;
