@@ -142,3 +142,67 @@ fn secrets_that_do_not_open() {
     let slots: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
     assert_eq!(slots["slots"].as_array().map(Vec::len), Some(2));
 }
+
+/// What keys are called, who may use them beside the policy, and their labels.
+#[test]
+fn names_grants_and_labels_of_keys() {
+    let place = Place::new();
+    let ask = |words: &[&str]| {
+        let args: Vec<&str> =
+            ["--json"].iter().chain(words).chain(&["--keystore", "keys"]).copied().collect();
+        let out = place.run(&args);
+        assert!(out.status.success(), "{words:?}: {}", String::from_utf8_lossy(&out.stderr));
+        serde_json::from_slice(&out.stdout).unwrap_or(serde_json::Value::Null)
+    };
+    let made = ask(&["key", "create"]);
+    let key = made["KeyId"].as_str().unwrap();
+    ask(&["alias", "create", "alias/b", key]);
+    ask(&["alias", "create", "alias/a", key]);
+    let named = ask(&["alias", "list"]);
+    let names: Vec<_> = named["aliases"].as_array().unwrap().iter().map(|n| &n["alias"]).collect();
+    assert_eq!(names, ["alias/a", "alias/b"]);
+    let other = ask(&["key", "create"])["KeyId"].as_str().unwrap().to_owned();
+    ask(&["alias", "update", "alias/b", &other]);
+    assert_eq!(ask(&["alias", "list"])["aliases"][1]["key_id"], other.as_str());
+    ask(&["alias", "delete", "alias/b"]);
+
+    let user = "arn:aws:iam::111122223333:user/guest";
+    let granted = ask(&[
+        "grant",
+        "create",
+        "alias/a",
+        "--to",
+        user,
+        "--allow",
+        "Decrypt,DescribeKey",
+        "--for",
+        "2h",
+        "--context",
+        "project=x",
+    ]);
+    let listed = ask(&["grant", "list", "alias/a"]);
+    let grant = &listed["grants"][0];
+    assert_eq!((&grant["grant_id"], &grant["ends"]), (&granted["grant_id"], &granted["ends"]));
+    assert!(granted["ends"].as_str().unwrap().ends_with('Z'));
+    assert_eq!(grant["operations"], serde_json::json!(["Decrypt", "DescribeKey"]));
+    assert_eq!(grant["context"], serde_json::json!({"project": "x"}));
+    let shown = place.run(&["grant", "list", "alias/a", "--keystore", "keys"]);
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.starts_with("GRANT ID") && shown.contains("project=x"), "{shown}");
+    ask(&["grant", "revoke", "alias/a", granted["grant_id"].as_str().unwrap()]);
+    assert_eq!(ask(&["grant", "list", "alias/a"])["grants"], serde_json::json!([]));
+
+    ask(&["tag", "set", "alias/a", "team=storage", "cost=7=8"]);
+    assert_eq!(
+        ask(&["tag", "list", "alias/a"])["tags"],
+        serde_json::json!({"cost": "7=8", "team": "storage"})
+    );
+    ask(&["tag", "remove", "alias/a", "cost"]);
+    assert_eq!(ask(&["tag", "list", "alias/a"])["tags"], serde_json::json!({"team": "storage"}));
+
+    place.refused(
+        &["grant", "create", "alias/a", "--to", user, "--allow", "Fly", "--keystore", "keys"],
+        1,
+        "Fly",
+    );
+}

@@ -37,6 +37,9 @@ complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "reencrypt" -d 'Put file
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "rekey" -d 'Give files of a mount fresh data keys, and seal their content anew'
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "doctor" -d 'Tell whether this machine can mount, and what a lower filesystem can do for a volume'
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "key" -d 'Customer master keys'
+complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "alias" -d 'Names of keys'
+complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "grant" -d 'Grants: rights on a key beside its policy'
+complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "tag" -d 'Labels of keys'
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "policy" -d 'Ask policies who may do what, and test them'
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "iam" -d 'Users and access keys of the AWS protocol'
 complete -c kmsfs -n "__fish_kmsfs_needs_command" -f -a "slot" -d 'Ways to unlock the embedded key store'
@@ -234,6 +237,101 @@ complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcomm
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from put-policy" -l json -d 'Print results and errors as JSON'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from put-policy" -s h -l help -d 'Print help'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand key; and __fish_seen_subcommand_from put-policy" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and not __fish_seen_subcommand_from create update delete list" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and not __fish_seen_subcommand_from create update delete list" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and not __fish_seen_subcommand_from create update delete list" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and not __fish_seen_subcommand_from create update delete list" -f -a "create" -d 'Give a key a name'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and not __fish_seen_subcommand_from create update delete list" -f -a "update" -d 'Point a name at another key'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and not __fish_seen_subcommand_from create update delete list" -f -a "delete" -d 'Take a name away; the key stays'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and not __fish_seen_subcommand_from create update delete list" -f -a "list" -d 'List the names, and the keys that they are of'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from create" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from create" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from create" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from create" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from create" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from create" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from update" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from update" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from update" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from update" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from update" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from update" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from update" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from delete" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from delete" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from delete" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from delete" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from delete" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from delete" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from list" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from list" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from list" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from list" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from list" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand alias; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and not __fish_seen_subcommand_from create list revoke" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and not __fish_seen_subcommand_from create list revoke" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and not __fish_seen_subcommand_from create list revoke" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and not __fish_seen_subcommand_from create list revoke" -f -a "create" -d 'Let somebody use a key, beside its policy'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and not __fish_seen_subcommand_from create list revoke" -f -a "list" -d 'List the grants on a key'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and not __fish_seen_subcommand_from create list revoke" -f -a "revoke" -d 'End a grant at once, in mounts too'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and __fish_seen_subcommand_from create" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and __fish_seen_subcommand_from create" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and __fish_seen_subcommand_from create" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and __fish_seen_subcommand_from create" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and __fish_seen_subcommand_from create" -l to -d 'ARN of whom it allows' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and __fish_seen_subcommand_from create" -l allow -d 'What it allows: Decrypt, Encrypt, GenerateDataKey, DescribeKey ... Repeat it, or separate them by commas' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and __fish_seen_subcommand_from create" -l for -d 'When it ends by itself: a number with s, m, h or d, as in 90m or 7d' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and __fish_seen_subcommand_from create" -l context -d 'Only where the encryption context has this pair; repeat it for further ones' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and __fish_seen_subcommand_from create" -l retiring -d 'ARN of who may end it, beside those who manage the key' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and __fish_seen_subcommand_from create" -l name -d 'A name; asking again with the same name and the same rest finds the same grant' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and __fish_seen_subcommand_from create" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and __fish_seen_subcommand_from create" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and __fish_seen_subcommand_from list" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and __fish_seen_subcommand_from list" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and __fish_seen_subcommand_from list" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and __fish_seen_subcommand_from list" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and __fish_seen_subcommand_from list" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and __fish_seen_subcommand_from revoke" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and __fish_seen_subcommand_from revoke" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and __fish_seen_subcommand_from revoke" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and __fish_seen_subcommand_from revoke" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and __fish_seen_subcommand_from revoke" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand grant; and __fish_seen_subcommand_from revoke" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand tag; and not __fish_seen_subcommand_from set remove list" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand tag; and not __fish_seen_subcommand_from set remove list" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand tag; and not __fish_seen_subcommand_from set remove list" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand tag; and not __fish_seen_subcommand_from set remove list" -f -a "set" -d 'Label a key; a label of the same name is replaced'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand tag; and not __fish_seen_subcommand_from set remove list" -f -a "remove" -d 'Take labels away'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand tag; and not __fish_seen_subcommand_from set remove list" -f -a "list" -d 'List the labels of a key'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand tag; and __fish_seen_subcommand_from set" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand tag; and __fish_seen_subcommand_from set" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand tag; and __fish_seen_subcommand_from set" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand tag; and __fish_seen_subcommand_from set" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand tag; and __fish_seen_subcommand_from set" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand tag; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand tag; and __fish_seen_subcommand_from set" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand tag; and __fish_seen_subcommand_from remove" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand tag; and __fish_seen_subcommand_from remove" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand tag; and __fish_seen_subcommand_from remove" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand tag; and __fish_seen_subcommand_from remove" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand tag; and __fish_seen_subcommand_from remove" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand tag; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand tag; and __fish_seen_subcommand_from remove" -s V -l version -d 'Print version'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand tag; and __fish_seen_subcommand_from list" -l kms -d 'Use the key service at this address instead of the embedded one' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand tag; and __fish_seen_subcommand_from list" -l keystore -d 'Directory of the embedded key service\'s store' -r -f -a "(__fish_complete_directories)"
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand tag; and __fish_seen_subcommand_from list" -l key-file -d 'Unlock the embedded store with this file' -r -F
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand tag; and __fish_seen_subcommand_from list" -l passphrase-fd -d 'Unlock the embedded store with a passphrase read from this file descriptor' -r
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand tag; and __fish_seen_subcommand_from list" -l json -d 'Print results and errors as JSON'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand tag; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c kmsfs -n "__fish_kmsfs_using_subcommand tag; and __fish_seen_subcommand_from list" -s V -l version -d 'Print version'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and not __fish_seen_subcommand_from explain simulate test" -l json -d 'Print results and errors as JSON'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and not __fish_seen_subcommand_from explain simulate test" -s h -l help -d 'Print help'
 complete -c kmsfs -n "__fish_kmsfs_using_subcommand policy; and not __fish_seen_subcommand_from explain simulate test" -s V -l version -d 'Print version'

@@ -72,6 +72,15 @@ pub enum Command {
     /// Customer master keys.
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Names of keys.
+    #[command(subcommand)]
+    Alias(super::labels::AliasCommand),
+    /// Grants: rights on a key beside its policy.
+    #[command(subcommand)]
+    Grant(super::labels::GrantCommand),
+    /// Labels of keys.
+    #[command(subcommand)]
+    Tag(super::labels::TagCommand),
     /// Ask policies who may do what, and test them.
     #[command(subcommand)]
     Policy(PolicyCommand),

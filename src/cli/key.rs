@@ -101,7 +101,7 @@ fn name(service: &KeyService, alias: &str, key: &str) -> Result<(), CliError> {
 
 /// AWS takes no alias in requests that change a key. Here an alias is as good as the id: it is
 /// looked up first.
-fn id_of(service: &KeyService, key: &str) -> Result<String, CliError> {
+pub(super) fn id_of(service: &KeyService, key: &str) -> Result<String, CliError> {
     if key.contains("alias/") {
         describe(service, key).map(|k| k.key_id)
     } else {

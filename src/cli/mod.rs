@@ -24,6 +24,7 @@ mod keystore;
 pub mod kmsd;
 pub mod kmsd_config;
 mod kmsd_dev;
+mod labels;
 mod log;
 mod mount;
 mod mount_helper;
@@ -99,6 +100,9 @@ fn dispatch(command: Command, out: Out) -> Result<(), CliError> {
             None => doctor::run(out),
         },
         Command::Key(command) => key::run(command, out),
+        Command::Alias(command) => labels::alias(command, out),
+        Command::Grant(command) => labels::grant(command, out),
+        Command::Tag(command) => labels::tag(command, out),
         Command::Policy(command) => policy::run(command, out),
         Command::Iam(command) => iam::run(command, out),
         Command::Slot(command) => slot::run(command, out),
