@@ -78,12 +78,7 @@ new_access_key() {
 row() { # LABEL WHERE COMMAND...: one line of the table, from the load's JSON
     local label=$1 where=$2 line
     shift 2
-    if ! line=$("$@"); then
-        # moto answers 500 when sixteen ask at once; that is a figure as well.
-        [[ $where == moto* ]] || die "the load failed: $label, $where"
-        printf '| %s | %s | failed | | |\n' "$label" "$where"
-        return
-    fi
+    line=$("$@") || die "the load failed: $label, $where"
     printf '| %s | %s | %s | %s | %s |\n' "$label" "$where" "$(member per_second <<<"$line")" \
         "$(member p50_us <<<"$line")" "$(member p99_us <<<"$line")"
 }
@@ -115,9 +110,16 @@ if [ $moto = yes ]; then
         kill -0 $server 2>/dev/null || die "moto does not start: $(tail -n 3 "$scratch/moto.log")"
         sleep 0.2
     done
+    name="moto $("$scratch/moto/bin/pip" list 2>/dev/null | awk '$1 == "moto" { print $2 }')"
+    export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
     for target in Decrypt GenerateDataKey; do
-        row "$target, 16 connections" "moto $("$scratch/moto/bin/pip" list 2>/dev/null | awk '$1 == "moto" { print $2 }')" \
-            env AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test "$load" http "127.0.0.1:$moto_port" $target 16 $seconds
+        # It answers 500 when sixteen ask at once; one at a time it does not.
+        for connections in 16 1; do
+            "$load" http "127.0.0.1:$moto_port" $target $connections 1 >/dev/null 2>&1 || continue
+            row "$target, $connections connections" "$name" \
+                "$load" http "127.0.0.1:$moto_port" $target $connections $seconds
+            break
+        done
     done
     kill $server && wait $server 2>/dev/null
     server=''
@@ -138,4 +140,7 @@ ready=$((($(date +%s%N) - began) / 1000000))
 row "Decrypt among $keys keys" "kmsd, $last" "$load" http "127.0.0.1:$port" Decrypt 16 $seconds
 resident=$(awk '/^VmHWM:/ { printf "%d", $2 / 1024 }' /proc/$pid/status)
 echo
-echo "with $keys keys on $last: answers $ready ms after its start, largest resident size $resident MB"
+echo "| with $keys keys, kmsd, $last | |"
+echo "| --- | ---: |"
+echo "| answers after its start, ms | $ready |"
+echo "| largest resident size, MB | $resident |"

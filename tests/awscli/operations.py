@@ -96,7 +96,7 @@ class Bench:
             "ConnectCustomKeyStore": lambda: store,
             "CreateAlias": lambda: dict(AliasName=f"alias/{uuid.uuid4()}", TargetKeyId=key),
             "CreateCustomKeyStore": lambda: dict(
-                CustomKeyStoreName="s", CloudHsmClusterId="cluster-1a23b4cdefg",
+                CustomKeyStoreName="s", CloudHsmClusterId="cluster-2a23b4cdefg",
                 TrustAnchorCertificate="PEM", KeyStorePassword="password"),
             "CreateGrant": lambda: dict(KeyId=key, GranteePrincipal=GRANTEE,
                                         Operations=["Decrypt"]),

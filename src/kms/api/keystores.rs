@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::types::{CustomKeyStoreType, Timestamp};
-use super::validate::{Validate, limit, marker, text_len};
-use crate::kms::error::KmsError;
+use super::validate::{Validate, bytes_len, limit, marker, text_len};
+use crate::kms::error::{KmsError, Pattern, Violation};
 use crate::secret::Secret;
 
 /// A password on its way in.
@@ -51,15 +51,57 @@ pub struct CreateCustomKeyStoreRequest {
 impl Validate for CreateCustomKeyStoreRequest {
     fn validate(&self) -> Result<(), KmsError> {
         text_len("customKeyStoreName", &self.custom_key_store_name, 1, 256)?;
-        if let Some(id) = &self.cloud_hsm_cluster_id {
-            text_len("cloudHsmClusterId", id, 19, 24)?;
+        if let Some(pem) = &self.trust_anchor_certificate {
+            text_len("trustAnchorCertificate", pem, 1, 5000)?;
         }
-        match &self.key_store_password {
-            Some(password) => {
-                super::validate::bytes_len("keyStorePassword", password.expose().len(), 7, 32)
-            }
-            None => Ok(()),
+        cluster(self.cloud_hsm_cluster_id.as_deref())?;
+        password(self.key_store_password.as_ref())
+    }
+}
+
+fn cluster(id: Option<&str>) -> Result<(), KmsError> {
+    let Some(id) = id else { return Ok(()) };
+    text_len("cloudHsmClusterId", id, 19, 24)?;
+    let digits = id.strip_prefix("cluster-").unwrap_or_default();
+    let allowed = |c: char| c.is_ascii_alphabetic() || ('2'..='7').contains(&c);
+    if digits.len() < 11 || !digits.chars().all(allowed) {
+        return Err(Violation::Pattern {
+            member: "cloudHsmClusterId".into(),
+            value: id.into(),
+            pattern: Pattern::Cluster,
         }
+        .into());
+    }
+    Ok(())
+}
+
+fn password(password: Option<&Password>) -> Result<(), KmsError> {
+    password
+        .map_or(Ok(()), |password| bytes_len("keyStorePassword", password.expose().len(), 7, 32))
+}
+
+/// Asks for [`UpdateCustomKeyStore`](super::Action::UpdateCustomKeyStore).
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct UpdateCustomKeyStoreRequest {
+    /// `cks-...`
+    pub custom_key_store_id: String,
+    /// Its new name.
+    pub new_custom_key_store_name: Option<String>,
+    /// The password that the service's user has there now.
+    pub key_store_password: Option<Password>,
+    /// Another cluster of the same keys.
+    pub cloud_hsm_cluster_id: Option<String>,
+}
+
+impl Validate for UpdateCustomKeyStoreRequest {
+    fn validate(&self) -> Result<(), KmsError> {
+        text_len("customKeyStoreId", &self.custom_key_store_id, 1, 64)?;
+        if let Some(name) = &self.new_custom_key_store_name {
+            text_len("newCustomKeyStoreName", name, 1, 256)?;
+        }
+        cluster(self.cloud_hsm_cluster_id.as_deref())?;
+        password(self.key_store_password.as_ref())
     }
 }
 

@@ -334,7 +334,7 @@ actions! {
     UntagResource(UntagResourceRequest) -> Nothing, read_only false,
         required ["KeyId", "TagKeys"], enums [];
     /// Changes a custom key store.
-    UpdateCustomKeyStore(CustomKeyStoreRequest) -> Nothing, read_only false,
+    UpdateCustomKeyStore(UpdateCustomKeyStoreRequest) -> Nothing, read_only false,
         required ["CustomKeyStoreId"], enums [];
     /// Makes a replica of a multi-Region key its primary.
     UpdatePrimaryRegion(UpdatePrimaryRegionRequest) -> Nothing, read_only false,

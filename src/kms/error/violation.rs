@@ -265,6 +265,9 @@ pub enum Pattern {
     /// Of alias names.
     #[error("^[a-zA-Z0-9:/_-]+$")]
     AliasName,
+    /// Of the ids of HSM clusters.
+    #[error("cluster-[2-7a-zA-Z]{{11,16}}")]
+    Cluster,
     /// Of role ARNs.
     #[error("arn:aws:iam::[0-9]{{12}}:role/[^/]+")]
     RoleArn,

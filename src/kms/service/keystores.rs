@@ -6,7 +6,7 @@ use super::{Done, Service};
 use crate::kms::api::types::CustomKeyStoreType;
 use crate::kms::api::{
     CreateCustomKeyStoreRequest, CustomKeyStoreRequest, DescribeCustomKeyStoresReply,
-    DescribeCustomKeyStoresRequest, Reply,
+    DescribeCustomKeyStoresRequest, Reply, UpdateCustomKeyStoreRequest,
 };
 use crate::kms::authz::{Authorized, Permission, Plain, may};
 use crate::kms::error::{KmsError, UnsupportedFault, Violation};
@@ -58,7 +58,7 @@ impl Service {
         call: &mut Call<'_>,
         r: &CustomKeyStoreRequest,
     ) -> Result<Done<Reply>, KmsError> {
-        no_key_store::<may::ConnectCustomKeyStore>(call, r)
+        no_key_store::<may::ConnectCustomKeyStore>(call, &r.custom_key_store_id)
     }
 
     pub(super) fn disconnect_custom_key_store(
@@ -66,15 +66,15 @@ impl Service {
         call: &mut Call<'_>,
         r: &CustomKeyStoreRequest,
     ) -> Result<Done<Reply>, KmsError> {
-        no_key_store::<may::DisconnectCustomKeyStore>(call, r)
+        no_key_store::<may::DisconnectCustomKeyStore>(call, &r.custom_key_store_id)
     }
 
     pub(super) fn update_custom_key_store(
         &self,
         call: &mut Call<'_>,
-        r: &CustomKeyStoreRequest,
+        r: &UpdateCustomKeyStoreRequest,
     ) -> Result<Done<Reply>, KmsError> {
-        no_key_store::<may::UpdateCustomKeyStore>(call, r)
+        no_key_store::<may::UpdateCustomKeyStore>(call, &r.custom_key_store_id)
     }
 
     pub(super) fn delete_custom_key_store(
@@ -82,15 +82,12 @@ impl Service {
         call: &mut Call<'_>,
         r: &CustomKeyStoreRequest,
     ) -> Result<Done<Reply>, KmsError> {
-        no_key_store::<may::DeleteCustomKeyStore>(call, r)
+        no_key_store::<may::DeleteCustomKeyStore>(call, &r.custom_key_store_id)
     }
 }
 
-fn no_key_store<A: Permission>(
-    call: &mut Call<'_>,
-    r: &CustomKeyStoreRequest,
-) -> Result<Done<Reply>, KmsError> {
-    call.parameter("customKeyStoreId", r.custom_key_store_id.as_str());
+fn no_key_store<A: Permission>(call: &mut Call<'_>, id: &str) -> Result<Done<Reply>, KmsError> {
+    call.parameter("customKeyStoreId", id);
     let _ok: Authorized<A, Plain> = call.may("*", |_| {})?;
-    Err(KmsError::NoSuchKeyStore { id: r.custom_key_store_id.clone() })
+    Err(KmsError::NoSuchKeyStore { id: id.to_owned() })
 }

@@ -123,7 +123,7 @@ pub fn good(action: Action, r: &Ready) -> Value {
         }
         Action::UpdateKeyDescription => json!({"KeyId": key, "Description": "new"}),
         Action::CreateCustomKeyStore => json!({"CustomKeyStoreName": "store",
-            "CloudHsmClusterId": "cluster-1a23b4cdefg", "TrustAnchorCertificate": "PEM",
+            "CloudHsmClusterId": "cluster-2a23b4cdefg", "TrustAnchorCertificate": "PEM",
             "KeyStorePassword": "password"}),
         Action::ConnectCustomKeyStore
         | Action::DeleteCustomKeyStore

@@ -143,3 +143,31 @@ fn an_account_that_asks_too_often_is_held_up_alone() {
     world.admin("Encrypt", &seal);
     world.admin("ListKeys", &json!({}));
 }
+
+#[test]
+fn what_names_a_cluster_looks_like_one() {
+    let world = World::new();
+    let body = |cluster: &str, password: &str| {
+        json!({"CustomKeyStoreName": "s", "CloudHsmClusterId": cluster,
+            "TrustAnchorCertificate": "PEM", "KeyStorePassword": password})
+    };
+    let good = "cluster-2a23b4cdefg";
+    let asked = world.ask("admin", "CreateCustomKeyStore", &body(good, "password"));
+    assert_eq!(error_name(asked), "CloudHsmClusterNotFoundException");
+    for bad in
+        ["cluster-", "kluster-2a23b4cdefg", "cluster-8a23b4cdefg", "cluster-2a23b4cdef\u{e9}"]
+    {
+        let asked = world.ask("admin", "CreateCustomKeyStore", &body(bad, "password"));
+        assert_eq!(error_name(asked), "ValidationException", "{bad}");
+    }
+    for bad in ["short", &"long".repeat(9)] {
+        let (name, message) = said(world.ask("admin", "CreateCustomKeyStore", &body(good, bad)));
+        assert_eq!(name, "ValidationException");
+        assert!(!message.unwrap().contains(bad), "the password is not repeated");
+    }
+    let update = json!({"CustomKeyStoreId": "cks-1234567890abcdef0", "NewCustomKeyStoreName": ""});
+    assert_eq!(
+        error_name(world.ask("admin", "UpdateCustomKeyStore", &update)),
+        "ValidationException"
+    );
+}
