@@ -58,6 +58,9 @@ _kmsfs() {
             kmsfs,reencrypt)
                 cmd="kmsfs__subcmd__reencrypt"
                 ;;
+            kmsfs,rekey)
+                cmd="kmsfs__subcmd__rekey"
+                ;;
             kmsfs,rewrap)
                 cmd="kmsfs__subcmd__rewrap"
                 ;;
@@ -150,6 +153,9 @@ _kmsfs() {
                 ;;
             kmsfs__subcmd__key,alias)
                 cmd="kmsfs__subcmd__key__subcmd__alias"
+                ;;
+            kmsfs__subcmd__key,compromise)
+                cmd="kmsfs__subcmd__key__subcmd__compromise"
                 ;;
             kmsfs__subcmd__key,create)
                 cmd="kmsfs__subcmd__key__subcmd__create"
@@ -248,7 +254,7 @@ _kmsfs() {
 
     case "${cmd}" in
         kmsfs)
-            opts="-h -V --json --help --version init mount umount info fsck rewrap reencrypt doctor key alias grant tag policy iam slot keystore audit generate"
+            opts="-h -V --json --help --version init mount umount info fsck rewrap reencrypt rekey doctor key alias grant tag policy iam slot keystore audit generate"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1634,7 +1640,7 @@ _kmsfs() {
             return 0
             ;;
         kmsfs__subcmd__key)
-            opts="-h -V --json --help --version create list describe enable disable alias set-default usage retire-version delete forget-volume get-policy put-policy"
+            opts="-h -V --json --help --version create list describe enable disable alias set-default usage retire-version compromise delete forget-volume get-policy put-policy"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1682,6 +1688,69 @@ _kmsfs() {
                     ;;
                 --passphrase-fd)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kmsfs__subcmd__key__subcmd__compromise)
+            opts="-h --kms --keystore --key-file --passphrase-fd --version --by --since --audit --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --kms)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keystore)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --key-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --passphrase-fd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --version)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --by)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
                     return 0
                     ;;
                 *)
@@ -2633,6 +2702,35 @@ _kmsfs() {
             case "${prev}" in
                 --to)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        kmsfs__subcmd__rekey)
+            opts="-h -V --deep --only --json --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --only)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 *)
