@@ -56,6 +56,8 @@ dir = "$1"
 path = "$scratch/kmsd.sock"
 [http]
 address = "127.0.0.1:$port"
+[limits]
+keys = $((keys + 1000))
 T
     RUST_LOG=warn "$BIN/kmsd" --config "$scratch/kmsd.toml" &
     pid=$!
