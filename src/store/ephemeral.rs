@@ -130,4 +130,44 @@ mod tests {
             assert_eq!(list.keys.len(), count);
         }
     }
+
+    #[test]
+    fn what_ends_by_itself_ends_here_too() {
+        use crate::clock::Clock as _;
+        use crate::kms::api::types::Timestamp;
+        use crate::kms::api::{Constraints, CreateGrantRequest, ListGrantsRequest};
+
+        let accounts = ["111122223333".parse().unwrap()];
+        let opened = open(&accounts, &["us-east-1".parse().unwrap()], Limits::default()).unwrap();
+        let user = CallerContext::direct(Principal::user(&accounts[0], USER), Source::Internal);
+        let ask = |request| opened.service.handle(&user, request).unwrap();
+        let Reply::CreateKey(made) = ask(Request::CreateKey(CreateKeyRequest::default())) else {
+            panic!("another reply")
+        };
+        let key_id = made.key_metadata.key_id;
+        ask(Request::CreateGrant(CreateGrantRequest {
+            key_id: key_id.clone(),
+            grantee_principal: Some("arn:aws:iam::111122223333:user/u".into()),
+            retiring_principal: None,
+            operations: vec!["Decrypt".into()],
+            constraints: Some(Constraints {
+                expiration_date: Some(Timestamp(SystemClock.now().plus_seconds(1))),
+                ..Constraints::default()
+            }),
+            grant_tokens: Vec::new(),
+            name: None,
+            dry_run: false,
+        }));
+        // Loaded, it is known when it ends.
+        ask(Request::ListGrants(ListGrantsRequest {
+            limit: None,
+            marker: None,
+            key_id,
+            grant_id: None,
+            grantee_principal: None,
+        }));
+        let before = opened.service.epoch();
+        let patience = std::time::Duration::from_secs(10);
+        assert_ne!(opened.service.wait_epoch(before, patience), before);
+    }
 }
