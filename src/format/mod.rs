@@ -34,8 +34,8 @@ pub use id::{BadId, FileId, VolumeId};
 pub use index::{IndexKey, Root, xor_mac};
 pub use keys::{DirKeys, FileKeys, HeaderKey, VolumeKeys, link_tag};
 pub use name::{
-    CipherName, DIR_HEADER, Internal, LowerName, NAME_MAX, NameError, VOLUME_DIR, VOLUME_FILE,
-    classify, is_name, sidecar_of,
+    CipherName, DIR_HEADER, Internal, LowerName, NAME_MAX, NameError, REKEY_DIR, REKEY_READY,
+    VOLUME_DIR, VOLUME_FILE, classify, is_name, sidecar_of,
 };
 pub use slots::{Slots, slot_offset};
 pub use symlink::{

@@ -18,6 +18,10 @@ pub const DIR_HEADER: &str = "kmsfs.dir";
 pub const VOLUME_DIR: &str = ".kmsfs";
 /// The volume descriptor, in [`VOLUME_DIR`].
 pub const VOLUME_FILE: &str = "volume";
+/// Files on their way to another data key, in [`VOLUME_DIR`]. S-14.
+pub const REKEY_DIR: &str = "rekey";
+/// End of the name of one that counts, after its id.
+pub const REKEY_READY: &str = ".ready";
 /// Longest name in bytes, above and below.
 pub const NAME_MAX: usize = 255;
 

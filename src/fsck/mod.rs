@@ -56,5 +56,5 @@ pub fn check(lower: OwnedFd, keys: &dyn DataKeys, options: &Options) -> Result<R
         e => FsckError::Lower(e),
     })?;
     let volume = descriptor::open(&kmsfs, keys)?;
-    walk::Walk::new(volume, kmsfs, keys, options).run(root)
+    walk::Walk::new(volume, kmsfs, keys, options)?.run(root)
 }

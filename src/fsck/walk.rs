@@ -5,7 +5,9 @@ use std::io::IoSliceMut;
 
 use rustix::fs::FileType;
 
-use crate::format::{BLOCK, Binding, DIR_HEADER, DIR_HEADER_LEN, DirKeys};
+use crate::format::{
+    BLOCK, Binding, DIR_HEADER, DIR_HEADER_LEN, DirKeys, FileId, REKEY_DIR, REKEY_READY, Slots,
+};
 use crate::lower::{Dir, FileIo, LowerError, LowerStat};
 use crate::volume::keys::DataKeys;
 
@@ -23,6 +25,8 @@ pub(super) struct Walk<'a> {
     pub(super) options: &'a Options,
     kmsfs: Dir,
     report: Report,
+    /// Files that were being put under another data key: the next mount finishes them.
+    copies: HashSet<FileId>,
     /// Files with several names whose content was checked under one of them.
     seen: HashSet<u64>,
 }
@@ -42,9 +46,10 @@ impl<'a> Walk<'a> {
         kmsfs: Dir,
         keys: &'a dyn DataKeys,
         options: &'a Options,
-    ) -> Walk<'a> {
+    ) -> Result<Walk<'a>, FsckError> {
         let report = Report::new(volume.descriptor.id);
-        Walk { volume, keys, options, kmsfs, report, seen: HashSet::new() }
+        let copies = unfinished(&kmsfs)?;
+        Ok(Walk { volume, keys, options, kmsfs, report, copies, seen: HashSet::new() })
     }
 
     /// Checks everything below the root.
@@ -162,6 +167,14 @@ impl<'a> Walk<'a> {
         let mut page0 = vec![0u8; BLOCK];
         let got = io.read_at(&mut [IoSliceMut::new(&mut page0)], 0)?;
         page0.truncate(got);
+        let copied = match Slots::of(&page0) {
+            Slots::Newest { header, .. } => self.copies.contains(&header.id()),
+            Slots::Empty | Slots::Damaged => false,
+        };
+        if copied {
+            self.report.unfinished += 1;
+            return Ok(());
+        }
         let born = io.born()?.is_some_and(|born| self.volume.excuses(born));
         let empty = page0.iter().all(|&b| b == 0);
         // Without a header it counts when the file was made, whatever was done to it since.
@@ -207,6 +220,21 @@ impl<'a> Walk<'a> {
         let object = if path.is_empty() { ".".to_owned() } else { path.to_owned() };
         self.report.findings.push(Finding { object, check, what: what.into() });
     }
+}
+
+/// Files whose copy counts already, and is not in their place yet. S-14.
+fn unfinished(kmsfs: &Dir) -> Result<HashSet<FileId>, LowerError> {
+    let mut ids = HashSet::new();
+    let dir = match kmsfs.open_dir(REKEY_DIR.as_bytes()) {
+        Err(LowerError::NOENT) => return Ok(ids),
+        other => other?,
+    };
+    dir.open_for_reading()?.read(0, |entry| {
+        let name = std::str::from_utf8(entry.name).ok();
+        ids.extend(name.and_then(|name| name.strip_suffix(REKEY_READY)?.parse::<FileId>().ok()));
+        Ok::<_, LowerError>(true)
+    })?;
+    Ok(ids)
 }
 
 fn join(path: &str, name: &[u8]) -> String {

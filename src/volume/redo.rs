@@ -12,12 +12,14 @@ use std::io::{IoSlice, IoSliceMut};
 
 use rustix::fs::{FileType, RenameFlags, XattrFlags};
 
-use crate::format::{BLOCK, DIR_HEADER_LEN, FileId, LowerName, Slots, XATTR_PREFIX, classify};
+use crate::format::{
+    BLOCK, DIR_HEADER_LEN, FileId, LowerName, REKEY_DIR, REKEY_READY, Slots, XATTR_PREFIX, classify,
+};
 use crate::lower::{Dir, FileIo, LowerError, LowerFile, Pinned};
 
 use super::file::CAPABILITY;
 
-const DIR: &[u8] = b"rekey";
+const DIR: &[u8] = REKEY_DIR.as_bytes();
 
 /// Bytes that are copied at a time.
 const CHUNK: usize = 1 << 20;
@@ -62,14 +64,14 @@ impl Journal {
                 file.sync(true)?;
             }
         }
-        let (name, ready) = (self.named(""), self.named(".ready"));
+        let (name, ready) = (self.named(""), self.named(REKEY_READY));
         self.dir.rename(&name, &self.dir, &ready, RenameFlags::empty())?;
         if self.durable { self.dir.open_for_reading()?.sync() } else { Ok(()) }
     }
 
     /// The file is the copy: that is not needed any more.
     pub fn done(self) {
-        for suffix in [".ready", ".at"] {
+        for suffix in [REKEY_READY, ".at"] {
             let gone = self.dir.unlink(&self.named(suffix));
             if let Err(error) = gone
                 && error != LowerError::NOENT
@@ -193,14 +195,10 @@ pub(super) fn sealed_attributes(pin: &Pinned<'_>) -> Result<Vec<Vec<u8>>, LowerE
     Ok(names.split(|&b| b == 0).filter(sealed).map(<[u8]>::to_vec).collect())
 }
 
-/// Finishes what a stop interrupted: copies that count take their file's place, others go. To be
-/// called before anything of the volume is looked at. Gives the number of files.
-///
-/// # Errors
-/// The copy that could not be put in place stays, for the next time.
-pub fn finish_interrupted(root: &Dir, kmsfs: &Dir) -> Result<usize, LowerError> {
+/// What lies in `.kmsfs/rekey`, if there is such a directory.
+fn names(kmsfs: &Dir) -> Result<Option<(Dir, Vec<Vec<u8>>)>, LowerError> {
     let dir = match kmsfs.open_dir(DIR) {
-        Err(LowerError::NOENT) => return Ok(0),
+        Err(LowerError::NOENT) => return Ok(None),
         other => other?,
     };
     let mut names = Vec::new();
@@ -209,13 +207,24 @@ pub fn finish_interrupted(root: &Dir, kmsfs: &Dir) -> Result<usize, LowerError> 
         Ok::<_, LowerError>(true)
     })?;
     names.retain(|name| name != b"." && name != b"..");
+    Ok(Some((dir, names)))
+}
+
+/// Finishes what a stop interrupted: copies that count take their file's place, others go. To be
+/// called before anything of the volume is looked at. Gives the number of files.
+///
+/// # Errors
+/// The copy that could not be put in place stays, for the next time.
+pub fn finish_interrupted(root: &Dir, kmsfs: &Dir) -> Result<usize, LowerError> {
+    let Some((dir, names)) = names(kmsfs)? else { return Ok(0) };
     let mut done = 0;
-    for name in names.iter().filter(|name| name.ends_with(b".ready")) {
-        let place = [name.strip_suffix(b".ready").unwrap_or_default(), b".at"].concat();
+    for name in names.iter().filter(|name| name.ends_with(REKEY_READY.as_bytes())) {
+        let place =
+            [name.strip_suffix(REKEY_READY.as_bytes()).unwrap_or_default(), b".at"].concat();
         done += usize::from(put_in_place(root, &dir, name, &place)?);
         dir.unlink(name)?;
     }
-    for name in names.iter().filter(|name| !name.ends_with(b".ready")) {
+    for name in names.iter().filter(|name| !name.ends_with(REKEY_READY.as_bytes())) {
         dir.unlink(name)?;
     }
     Ok(done)

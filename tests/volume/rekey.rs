@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use kmsfs::lower::faulty::{Fault, FaultKind};
+use kmsfs::volume::keys::Caller;
 use kmsfs::volume::{Errno, Ino, SetAttr, WriteFrom};
 
 use super::support::{CX, Fs, list, pattern};
@@ -254,4 +255,35 @@ fn only_those_who_may() {
     assert_eq!(asked(&CX), Ok(()));
     assert_eq!(asked(&CX), Ok(()));
     assert_eq!(fs.get("f").unwrap(), b"content");
+}
+
+/// A check of a volume that was stopped half way says so, and calls nothing damaged.
+#[test]
+fn a_check_knows_what_the_next_mount_finishes() {
+    let mut fs = Fs::new();
+    fs.put(Ino::ROOT, "f", &pattern(3, 300_000));
+    fs.unmount();
+    let mut seen = 0;
+    for at in 0.. {
+        let fault = Fault::new(at, FaultKind::Crash);
+        fs.mount(Some(fault.clone()));
+        let ino = fs.lookup("f").unwrap().attr.ino;
+        let done = rekey(&fs, ino);
+        fs.kill();
+        let lower = kmsfs::volume::open_root(fs.lower()).unwrap();
+        let options = kmsfs::fsck::Options { data: true, caller: Caller::Service };
+        let report = kmsfs::fsck::check(lower, fs.keys.as_ref(), &options).unwrap();
+        assert_eq!(report.findings, [], "at {at}");
+        if copies(&fs) > 1 {
+            assert_eq!(report.unfinished, 1);
+            seen += 1;
+        }
+        fs.mount(None);
+        assert_eq!(fs.get("f").unwrap(), pattern(3, 300_000));
+        fs.unmount();
+        if done.is_ok() && fault.calls() <= at {
+            break;
+        }
+    }
+    assert!(seen > 3, "{seen} of them were stopped half way");
 }
