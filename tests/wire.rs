@@ -242,3 +242,50 @@ fn access_keys_are_for_administrators_to_make() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn a_path_is_asked_for_where_a_policy_goes_by_it_and_believed_of_services_alone() {
+    let me_arn = format!("arn:aws:iam::111122223333:user/{}", Names::default().of(uid()));
+    for trusted in [true, false] {
+        let world = World::new(trusted);
+        let conn = world.unix();
+        let admin = Admin::new(Arc::clone(&conn));
+        let keys = KeyClient::new(conn).unwrap();
+        let own = create_key(&admin);
+        let made = keys.generate(me(), &own, VOLUME, FreshFor::File).unwrap();
+        let context = of_file(made.id);
+        keys.unwrap(me(), &made.wrapped, &context).unwrap();
+        let policy = serde_json::json!({"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Principal": {"AWS": me_arn}, "Action": "kms:*", "Resource": "*"},
+            {"Effect": "Deny", "Principal": "*", "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+             "Resource": "*", "Condition": {"StringNotLike": {"kmsfs:Path": "/a/*"}}},
+        ]});
+        let put = serde_json::json!({"KeyId": own, "Policy": policy.to_string()});
+        let epoch = keys.epoch();
+        call(&admin, Action::PutKeyPolicy, &put.to_string()).unwrap();
+        while keys.epoch() == epoch {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let plainly = keys.unwrap(me(), &made.wrapped, &context).map(drop);
+        let at = |path| keys.unwrap_at(me(), &made.wrapped, &context, path).map(drop);
+        if trusted {
+            assert_eq!(plainly, Err(KeyError::PathWanted));
+            assert_eq!(at(Some("/a/f")), Ok(()));
+            assert_eq!(at(Some("/b/f")), Err(KeyError::Denied));
+            assert_eq!(at(None), Err(KeyError::Denied));
+            assert_eq!(at(Some("/a/f")), Ok(()));
+            let long = format!("/a/{}", "x".repeat(1 << 15));
+            assert_eq!(at(Some(&long)), Err(KeyError::Denied));
+            let fresh = |path| keys.generate_at(me(), &own, VOLUME, FreshFor::File, path);
+            assert_eq!(fresh(Some("/b/f")).unwrap_err(), KeyError::Denied);
+            assert!(fresh(Some("/a/f")).is_ok());
+            assert!(fresh(Some("/a/g")).is_ok());
+            let plain = keys.generate(me(), &own, VOLUME, FreshFor::File);
+            assert_eq!(plain.unwrap_err(), KeyError::PathWanted);
+        } else {
+            // He says what he likes: it is as if he had said nothing.
+            assert_eq!(plainly, Err(KeyError::Denied));
+            assert_eq!(at(Some("/a/f")), Err(KeyError::Denied));
+        }
+    }
+}

@@ -55,7 +55,7 @@ pub fn refused(lower: &Path, e: VolumeError) -> CliError {
         }
         VolumeError::Descriptor(DescriptorError::TooNew { .. }) => Exit::TooNew,
         VolumeError::Descriptor(_) | VolumeError::Root => Exit::Damaged,
-        VolumeError::Key(KeyError::Denied) => Exit::Denied,
+        VolumeError::Key(KeyError::Denied | KeyError::PathWanted) => Exit::Denied,
         VolumeError::Key(KeyError::Unusable) => Exit::KeyUnusable,
         VolumeError::Key(KeyError::Unreachable) => Exit::Unreachable,
         VolumeError::Key(KeyError::Corrupt) => Exit::Damaged,

@@ -80,11 +80,12 @@ impl Coming {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::cache::At;
     use crate::client::who::Who;
     use crate::server::messages::Kind;
 
     fn question(volume: u8) -> Question {
-        Question::Generate(Who::Service, "k".into(), [volume; 16], Kind::File)
+        Question::Generate(Who::Service, "k".into(), [volume; 16], Kind::File, At::Anywhere)
     }
 
     #[test]

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use super::who::Who;
-use crate::server::messages::{Kind, Object, Place, Wrapped};
+use crate::server::messages::{Kind, Object, Place, Told, Wrapped};
 use crate::volume::keys::DataKey;
 
 /// How long a decision is remembered.
@@ -60,10 +60,32 @@ impl Commitment {
 /// What was decided.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Question {
-    /// May unwrap this.
-    Unwrap(Who, Commitment),
-    /// May have keys made for objects of this kind.
-    Generate(Who, String, [u8; 16], Kind),
+    /// May unwrap this, for an object there.
+    Unwrap(Who, Commitment, At),
+    /// May have keys made for objects of this kind, there.
+    Generate(Who, String, [u8; 16], Kind, At),
+}
+
+/// Where an object is, as far as a decision may depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum At {
+    /// No policy asks.
+    Anywhere,
+    /// A policy asks, and it cannot be established.
+    Unknown,
+    /// At the path with this SHA-256.
+    Path([u8; 32]),
+}
+
+impl At {
+    /// Of what is told to the service.
+    pub fn of(told: &Told) -> At {
+        match told {
+            Told::Nothing => At::Anywhere,
+            Told::Unknown => At::Unknown,
+            Told::Path(path) => At::Path(Sha256::digest(path).into()),
+        }
+    }
 }
 
 /// Answers that were yes. No is never remembered: it is asked, and audited, again.
@@ -191,7 +213,7 @@ mod tests {
     fn a_decision_is_for_one_caller_and_one_epoch() {
         let cache = Cache::default();
         let commitment = Commitment::of(&wrapped(), &place());
-        let question = |who| Question::Unwrap(who, commitment);
+        let question = |who| Question::Unwrap(who, commitment, At::Anywhere);
         let user =
             |uid, gid, groups| question(Who::User { uid, gid, groups, operation: Operation::Read });
         cache.allow(user(1, 1, None), 5, Instant::now());
@@ -208,7 +230,8 @@ mod tests {
     #[test]
     fn a_decision_is_for_a_minute() {
         let cache = Cache::default();
-        let question = Question::Generate(Who::Service, "k".into(), [0; 16], Kind::File);
+        let question =
+            Question::Generate(Who::Service, "k".into(), [0; 16], Kind::File, At::Anywhere);
         let Some(long_ago) = Instant::now().checked_sub(LIFE) else { return };
         cache.allow(question.clone(), 5, long_ago);
         assert!(!cache.allowed(&question, 5));

@@ -15,13 +15,14 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::ahead::Coming;
-use super::cache::{Cache, Commitment, Question};
+use super::cache::{At, Cache, Commitment, Question};
 use super::conn::KmsConn;
 use super::pool::{FIRST, Pool, ShelfId};
+use super::wants::Wants;
 use super::who::{Callers, Who};
 use crate::format::{FileId, VolumeId, WrappedKey};
 use crate::server::messages::{Answer, Ask, CachedUse, Fresh, Kind, Object, OnBehalf, Operation};
-use crate::server::messages::{KeyBytes, Place, Refusal, VolumeNews, Wrapped};
+use crate::server::messages::{KeyBytes, MAX_PATH, Place, Refusal, Told, VolumeNews, Wrapped};
 use crate::volume::keys as volume;
 use crate::volume::keys::{
     Caller, DataKey, DataKeys, FreshFor, FreshKey, KeyContext, KeyError, Purpose, Resealed, Sealed,
@@ -53,6 +54,7 @@ struct Inner {
     pool: Pool,
     callers: Callers,
     coming: Coming,
+    wants: Wants,
     /// Keys that were asked for because memory had no answer.
     asked: AtomicU64,
     uses: Mutex<HashMap<(OnBehalf, String), u64>>,
@@ -77,6 +79,7 @@ enum Good {
 struct Refill {
     shelf: ShelfId,
     caller: OnBehalf,
+    told: Told,
     count: u16,
 }
 
@@ -96,6 +99,7 @@ impl KeyClient {
             pool: Pool::default(),
             callers: Callers::default(),
             coming: Coming::default(),
+            wants: Wants::default(),
             asked: AtomicU64::new(0),
             uses: Mutex::default(),
             stopping: AtomicBool::new(false),
@@ -136,48 +140,7 @@ impl DataKeys for KeyClient {
         volume: VolumeId,
         what: FreshFor,
     ) -> Result<FreshKey, KeyError> {
-        let inner = &*self.inner;
-        let on_behalf = on_behalf(caller);
-        let (kind, pooled) = match what {
-            FreshFor::Volume => (Kind::Volume, false),
-            FreshFor::Directory => (Kind::Directory, true),
-            FreshFor::File => (Kind::File, true),
-        };
-        let shelf = ShelfId { key_id: cmk.to_owned(), volume: volume.0, kind };
-        if !pooled {
-            let (mut made, _) = inner.make(on_behalf, &shelf, 1)?;
-            return made.pop().map(fresh_key).ok_or(KeyError::Unusable);
-        }
-        let moment = inner.moment(on_behalf);
-        let epoch = moment.epoch;
-        let question = Question::Generate(moment.who, shelf.key_id.clone(), shelf.volume, kind);
-        let taken = inner.pool.take(&shelf, epoch);
-        if let Some(fresh) = taken.fresh {
-            if let Err(error) = self.decide(on_behalf, &moment, question, &fresh, &shelf) {
-                inner.pool.put_back(&shelf, epoch, fresh);
-                if taken.refill.is_some() {
-                    inner.pool.give_up(&shelf);
-                }
-                return Err(error);
-            }
-            if let Some(count) = taken.refill {
-                self.order(Refill { shelf, caller: on_behalf, count });
-            }
-            return Ok(fresh_key(fresh));
-        }
-        // Nothing made ahead: one round trip decides, records and makes a first batch.
-        let count = taken.refill.unwrap_or(FIRST);
-        let (mut made, good) = inner.make(on_behalf, &shelf, count).inspect_err(|_| {
-            if taken.refill.is_some() {
-                inner.pool.give_up(&shelf);
-            }
-        })?;
-        let mine = made.pop().ok_or(KeyError::Unusable)?;
-        if good == Good::UntilTheEpochMoves {
-            inner.remember(on_behalf, &moment, question);
-        }
-        inner.pool.put(&shelf, epoch, made);
-        Ok(fresh_key(mine))
+        self.generate_told(caller, cmk, volume, what, Told::Nothing)
     }
 
     fn unwrap(
@@ -186,31 +149,47 @@ impl DataKeys for KeyClient {
         wrapped: &WrappedKey,
         context: &KeyContext,
     ) -> Result<DataKey, KeyError> {
-        self.write_too(caller, wrapped, context)?;
-        let inner = &*self.inner;
-        let (caller, wrapped, place) = (on_behalf(caller), message(wrapped), place(context));
-        let moment = inner.moment(caller);
-        let commitment = Commitment::of(&wrapped, &place);
-        let question = Question::Unwrap(moment.who, commitment);
-        // What is on its way has a record that says so; the use of it counts like any other.
-        inner.coming.wait(&question);
-        if let Some(key) = inner.known(&moment, &question, &commitment) {
-            inner.count(caller, &wrapped.key_id);
-            return Ok(key);
-        }
-        inner.asked.fetch_add(1, Ordering::Relaxed);
-        match inner.ask(Ask::Unwrap { caller, wrapped, place })? {
-            Answer::Once(answer) => match *answer {
-                Answer::Key(key) => Ok(key.0),
-                other => Err(refusal(&other)),
-            },
-            Answer::Key(key) => {
-                inner.remember(caller, &moment, question);
-                inner.cache.keep(commitment, moment.epoch, key.0.duplicate());
-                Ok(key.0)
-            }
-            other => Err(refusal(&other)),
-        }
+        self.unwrap_told(caller, wrapped, context, &Told::Nothing)
+    }
+
+    fn authorize(
+        &self,
+        caller: Caller,
+        wrapped: &WrappedKey,
+        context: &KeyContext,
+    ) -> Result<(), KeyError> {
+        self.authorize_told(caller, wrapped, context, &Told::Nothing)
+    }
+
+    fn generate_at(
+        &self,
+        caller: Caller,
+        cmk: &str,
+        volume: VolumeId,
+        what: FreshFor,
+        path: Option<&str>,
+    ) -> Result<FreshKey, KeyError> {
+        self.generate_told(caller, cmk, volume, what, told(path)?)
+    }
+
+    fn unwrap_at(
+        &self,
+        caller: Caller,
+        wrapped: &WrappedKey,
+        context: &KeyContext,
+        path: Option<&str>,
+    ) -> Result<DataKey, KeyError> {
+        self.unwrap_told(caller, wrapped, context, &told(path)?)
+    }
+
+    fn authorize_at(
+        &self,
+        caller: Caller,
+        wrapped: &WrappedKey,
+        context: &KeyContext,
+        path: Option<&str>,
+    ) -> Result<(), KeyError> {
+        self.authorize_told(caller, wrapped, context, &told(path)?)
     }
 
     fn unwrap_ahead(&self, caller: Caller, wanted: &[(WrappedKey, KeyContext)]) {
@@ -220,7 +199,8 @@ impl DataKeys for KeyClient {
         let mut unknown = Vec::with_capacity(wanted.len());
         for (wrapped, context) in wanted {
             let item = (message(wrapped), place(context));
-            let question = Question::Unwrap(moment.who, Commitment::of(&item.0, &item.1));
+            let question =
+                Question::Unwrap(moment.who, Commitment::of(&item.0, &item.1), At::Anywhere);
             if !inner.remembers(&moment, &question) && inner.coming.begin(question.clone()) {
                 unknown.push((question, item));
             }
@@ -238,28 +218,6 @@ impl DataKeys for KeyClient {
 
     fn questions(&self) -> u64 {
         self.inner.asked.load(Ordering::Relaxed)
-    }
-
-    fn authorize(
-        &self,
-        caller: Caller,
-        wrapped: &WrappedKey,
-        context: &KeyContext,
-    ) -> Result<(), KeyError> {
-        self.write_too(caller, wrapped, context)?;
-        let inner = &*self.inner;
-        let (caller, wrapped, place) = (on_behalf(caller), message(wrapped), place(context));
-        let moment = inner.moment(caller);
-        let question = Question::Unwrap(moment.who, Commitment::of(&wrapped, &place));
-        if inner.remembers(&moment, &question) {
-            inner.count(caller, &wrapped.key_id);
-            return Ok(());
-        }
-        if inner.done(Ask::AuthorizeUnwrap { caller, wrapped, place })? == Good::UntilTheEpochMoves
-        {
-            inner.remember(caller, &moment, question);
-        }
-        Ok(())
     }
 
     fn generate_again(
@@ -359,16 +317,133 @@ impl DataKeys for KeyClient {
 }
 
 impl KeyClient {
+    fn generate_told(
+        &self,
+        caller: Caller,
+        cmk: &str,
+        volume: VolumeId,
+        what: FreshFor,
+        told: Told,
+    ) -> Result<FreshKey, KeyError> {
+        let inner = &*self.inner;
+        let on_behalf = on_behalf(caller);
+        inner.wants.told(on_behalf, cmk, inner.conn.epoch(), &told)?;
+        let (kind, pooled) = match what {
+            FreshFor::Volume => (Kind::Volume, false),
+            FreshFor::Directory => (Kind::Directory, true),
+            FreshFor::File => (Kind::File, true),
+        };
+        let shelf = ShelfId { key_id: cmk.to_owned(), volume: volume.0, kind };
+        if !pooled {
+            let (mut made, _) = inner.make(on_behalf, &shelf, &told, 1)?;
+            return made.pop().map(fresh_key).ok_or(KeyError::Unusable);
+        }
+        let moment = inner.moment(on_behalf);
+        let epoch = moment.epoch;
+        let question =
+            Question::Generate(moment.who, shelf.key_id.clone(), shelf.volume, kind, At::of(&told));
+        let taken = inner.pool.take(&shelf, epoch);
+        if let Some(fresh) = taken.fresh {
+            if let Err(error) = self.decide(on_behalf, &moment, question, &fresh, &shelf, &told) {
+                inner.pool.put_back(&shelf, epoch, fresh);
+                if taken.refill.is_some() {
+                    inner.pool.give_up(&shelf);
+                }
+                return Err(error);
+            }
+            if let Some(count) = taken.refill {
+                self.order(Refill { shelf, caller: on_behalf, told, count });
+            }
+            return Ok(fresh_key(fresh));
+        }
+        // Nothing made ahead: one round trip decides, records and makes a first batch.
+        let count = taken.refill.unwrap_or(FIRST);
+        let (mut made, good) = inner.make(on_behalf, &shelf, &told, count).inspect_err(|_| {
+            if taken.refill.is_some() {
+                inner.pool.give_up(&shelf);
+            }
+        })?;
+        let mine = made.pop().ok_or(KeyError::Unusable)?;
+        if good == Good::UntilTheEpochMoves {
+            inner.remember(on_behalf, &moment, question);
+        }
+        inner.pool.put(&shelf, epoch, made);
+        Ok(fresh_key(mine))
+    }
+
+    fn unwrap_told(
+        &self,
+        caller: Caller,
+        wrapped: &WrappedKey,
+        context: &KeyContext,
+        told: &Told,
+    ) -> Result<DataKey, KeyError> {
+        self.write_too(caller, wrapped, context, told)?;
+        let inner = &*self.inner;
+        let (caller, wrapped, place) = (on_behalf(caller), message(wrapped), place(context));
+        let moment = inner.moment(caller);
+        inner.wants.told(caller, &wrapped.key_id, moment.epoch, told)?;
+        let commitment = Commitment::of(&wrapped, &place);
+        let question = Question::Unwrap(moment.who, commitment, At::of(told));
+        // What is on its way has a record that says so; the use of it counts like any other.
+        inner.coming.wait(&question);
+        if let Some(key) = inner.known(&moment, &question, &commitment) {
+            inner.count(caller, &wrapped.key_id);
+            return Ok(key);
+        }
+        inner.asked.fetch_add(1, Ordering::Relaxed);
+        let (key_id, told) = (wrapped.key_id.clone(), told.clone());
+        match inner.ask(Ask::Unwrap { caller, wrapped, place, told })? {
+            Answer::Once(answer) => match *answer {
+                Answer::Key(key) => Ok(key.0),
+                other => Err(refusal(&other)),
+            },
+            Answer::No(Refusal::PathWanted) => Err(inner.wants.note(caller, key_id, moment.epoch)),
+            Answer::Key(key) => {
+                inner.remember(caller, &moment, question);
+                inner.cache.keep(commitment, moment.epoch, key.0.duplicate());
+                Ok(key.0)
+            }
+            other => Err(refusal(&other)),
+        }
+    }
+
+    fn authorize_told(
+        &self,
+        caller: Caller,
+        wrapped: &WrappedKey,
+        context: &KeyContext,
+        told: &Told,
+    ) -> Result<(), KeyError> {
+        self.write_too(caller, wrapped, context, told)?;
+        let inner = &*self.inner;
+        let (caller, wrapped, place) = (on_behalf(caller), message(wrapped), place(context));
+        let moment = inner.moment(caller);
+        inner.wants.told(caller, &wrapped.key_id, moment.epoch, told)?;
+        let question = Question::Unwrap(moment.who, Commitment::of(&wrapped, &place), At::of(told));
+        if inner.remembers(&moment, &question) {
+            inner.count(caller, &wrapped.key_id);
+            return Ok(());
+        }
+        let (key_id, told) = (wrapped.key_id.clone(), told.clone());
+        let asked = inner.done(Ask::AuthorizeUnwrap { caller, wrapped, place, told });
+        if inner.wants.heard(asked, caller, &key_id, moment.epoch)? == Good::UntilTheEpochMoves {
+            inner.remember(caller, &moment, question);
+        }
+        Ok(())
+    }
+
     /// Whether a caller who is about to read and to write may write.
     fn write_too(
         &self,
         caller: Caller,
         wrapped: &WrappedKey,
         context: &KeyContext,
+        told: &Told,
     ) -> Result<(), KeyError> {
         match caller {
             Caller::User { operation: volume::Operation::ReadWrite, .. } => {
-                self.authorize(caller.to(volume::Operation::Write), wrapped, context)
+                self.authorize_told(caller.to(volume::Operation::Write), wrapped, context, told)
             }
             _ => Ok(()),
         }
@@ -382,6 +457,7 @@ impl KeyClient {
         question: Question,
         fresh: &Fresh,
         shelf: &ShelfId,
+        told: &Told,
     ) -> Result<(), KeyError> {
         let inner = &*self.inner;
         if inner.remembers(moment, &question) {
@@ -394,8 +470,9 @@ impl KeyClient {
             Kind::File => Object::File(fresh.id),
         };
         let (key_id, place) = (shelf.key_id.clone(), Place { volume: shelf.volume, object });
-        if inner.done(Ask::AuthorizeGenerate { caller, key_id, place })? == Good::UntilTheEpochMoves
-        {
+        let ask = Ask::AuthorizeGenerate { caller, key_id, place, told: told.clone() };
+        let asked = inner.wants.heard(inner.done(ask), caller, &shelf.key_id, moment.epoch);
+        if asked? == Good::UntilTheEpochMoves {
             inner.remember(caller, moment, question);
         }
         Ok(())
@@ -434,11 +511,16 @@ impl Inner {
         &self,
         caller: OnBehalf,
         shelf: &ShelfId,
+        told: &Told,
         count: u16,
     ) -> Result<(Vec<Fresh>, Good), KeyError> {
+        let (epoch, told) = (self.conn.epoch(), told.clone());
         let (key_id, volume, kind) = (shelf.key_id.clone(), shelf.volume, shelf.kind);
-        match self.once(Ask::Generate { caller, key_id, volume, kind, count })? {
+        match self.once(Ask::Generate { caller, key_id, volume, kind, count, told })? {
             (Answer::Fresh(keys), good) => Ok((keys, good)),
+            (Answer::No(Refusal::PathWanted), _) => {
+                Err(self.wants.note(caller, shelf.key_id.clone(), epoch))
+            }
             (other, _) => Err(refusal(&other)),
         }
     }
@@ -488,7 +570,7 @@ impl Inner {
             && self.same_caller(caller, moment)
         {
             for (question, key) in questions.iter().zip(keys) {
-                let (Question::Unwrap(_, of), Some(key)) = (question, key) else { continue };
+                let (Question::Unwrap(_, of, _), Some(key)) = (question, key) else { continue };
                 self.cache.allow(question.clone(), moment.epoch, moment.asked);
                 self.cache.keep(*of, moment.epoch, key.0);
             }
@@ -581,7 +663,7 @@ impl Inner {
 
     fn refill(&self, job: &Refill) {
         let epoch = self.conn.epoch();
-        match self.make(job.caller, &job.shelf, job.count) {
+        match self.make(job.caller, &job.shelf, &job.told, job.count) {
             Ok((keys, _)) => self.pool.put(&job.shelf, epoch, keys),
             Err(error) => {
                 // Whoever needs a key next will meet the same error and be told.
@@ -595,6 +677,7 @@ impl Inner {
 fn refusal(answer: &Answer) -> KeyError {
     match answer {
         Answer::No(Refusal::Denied) => KeyError::Denied,
+        Answer::No(Refusal::PathWanted) => KeyError::PathWanted,
         Answer::No(Refusal::Corrupt) => KeyError::Corrupt,
         Answer::No(Refusal::Unusable | Refusal::Unavailable) => KeyError::Unusable,
         Answer::No(Refusal::BadRequest) => {
@@ -621,6 +704,16 @@ fn on_behalf(caller: Caller) -> OnBehalf {
             };
             OnBehalf::User { uid, gid, pid, operation }
         }
+    }
+}
+
+/// What the service is told of a path. One that is too long to be told is not passed over: who
+/// makes such a path must not get past a policy.
+fn told(path: Option<&str>) -> Result<Told, KeyError> {
+    match path {
+        None => Ok(Told::Unknown),
+        Some(path) if path.len() > MAX_PATH => Err(KeyError::Denied),
+        Some(path) => Ok(Told::Path(path.to_owned())),
     }
 }
 

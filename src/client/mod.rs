@@ -6,7 +6,7 @@
 //! | [`conn`] | the one question both ways of asking answer |
 //! | [`embedded`] | the service in this process |
 //! | [`unix`] | kmsd behind its socket, with reconnection |
-//! | [`keys`] | the data keys of the filesystem, through [`cache`], [`who`], [`ahead`] and [`pool`] |
+//! | [`keys`] | the data keys of the filesystem, through [`cache`], [`who`], [`ahead`], [`wants`] and [`pool`] |
 //! | [`admin`] | the KMS actions, for the command line |
 //!
 //! Invariant: a decision counts only under the epoch it was made in, and only while the service
@@ -20,4 +20,5 @@ pub mod embedded;
 pub mod keys;
 pub mod pool;
 pub mod unix;
+pub mod wants;
 pub mod who;

@@ -146,7 +146,23 @@ pub struct OnBehalf {
     pub program: Option<Program>,
     /// What it is about to do with what the key is for; `None` where it did not say.
     pub operation: Option<Operation>,
+    /// Where that is in its volume; `None` where no policy asks about it, and where the filesystem
+    /// cannot establish it. It is a plaintext name: it goes into no record and no message.
+    pub path: Option<PlainPath>,
 }
+
+/// A path inside a volume, which nothing prints.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct PlainPath(pub String);
+
+impl fmt::Debug for PlainPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PlainPath")
+    }
+}
+
+/// Condition key that a path becomes, in lower case.
+pub const PATH_KEY: &str = "kmsfs:path";
 
 /// What a process does with an object of a filesystem: the values of `kmsfs:Operation`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -13,12 +13,12 @@ use parking_lot::Mutex;
 
 use super::messages::{Answer, Ask, CachedUse, Epoch, Fresh, KeyBytes, Kind, MAX_BATCH, Object};
 use super::messages::{KnownVolume, VolumeNews};
-use super::messages::{OnBehalf, Operation, Place, Refusal, Wrapped};
+use super::messages::{MAX_PATH, OnBehalf, Operation, Place, Refusal, Told, Wrapped};
 use super::process::{Process, Processes};
 use super::sys::Credentials;
 use super::users::{Mapping, Names};
 use crate::kms::api::types::{EncryptionContext, Plaintext};
-use crate::kms::caller::{self, CallerContext, Principal, Program, Source};
+use crate::kms::caller::{self, CallerContext, PlainPath, Principal, Program, Source};
 use crate::kms::error::{FailureClass, KmsError};
 use crate::kms::id::KeyId;
 use crate::kms::service::{
@@ -106,8 +106,8 @@ impl Dispatcher {
     /// Answers one message.
     pub fn answer(&self, peer: Peer, ask: Ask) -> Answer {
         match ask {
-            Ask::Unwrap { caller, wrapped, place } => {
-                match self.item(peer, caller, wrapped, place, &mut Seen::default()) {
+            Ask::Unwrap { caller, wrapped, place, told } => {
+                match self.item(peer, caller, wrapped, place, told, &mut Seen::default()) {
                     Ok(item) => {
                         let once = for_once(&item.0);
                         once(first(self.service.unwrap_batch(&[item]), key_answer))
@@ -116,8 +116,8 @@ impl Dispatcher {
                 }
             }
             Ask::UnwrapAhead { caller, items } => self.unwrap_ahead(peer, caller, items),
-            Ask::AuthorizeUnwrap { caller, wrapped, place } => {
-                match self.item(peer, caller, wrapped, place, &mut Seen::default()) {
+            Ask::AuthorizeUnwrap { caller, wrapped, place, told } => {
+                match self.item(peer, caller, wrapped, place, told, &mut Seen::default()) {
                     Ok(item) => {
                         let once = for_once(&item.0);
                         once(first(self.service.authorize_batch(&[item]), done))
@@ -125,19 +125,19 @@ impl Dispatcher {
                     Err(refusal) => Answer::No(refusal),
                 }
             }
-            Ask::AuthorizeGenerate { caller, key_id, place } => {
-                self.with_caller(peer, caller, Some(&key_id), |context| {
+            Ask::AuthorizeGenerate { caller, key_id, place, told } => {
+                self.with_caller(peer, caller, Some((&key_id, told)), |context| {
                     let decided = self.service.authorize_generate(context, &key_id, &pairs(&place));
                     for_once(context)(done(decided))
                 })
             }
-            Ask::Generate { caller, key_id, volume, kind, count } => {
-                self.with_caller(peer, caller, Some(&key_id), |context| {
+            Ask::Generate { caller, key_id, volume, kind, count, told } => {
+                self.with_caller(peer, caller, Some((&key_id, told)), |context| {
                     for_once(context)(self.generate(context, &key_id, volume, kind, count))
                 })
             }
             Ask::GenerateAgain { caller, key_id, place } => {
-                self.with_caller(peer, caller, Some(&key_id), |context| {
+                self.with_caller(peer, caller, Some((&key_id, Told::Unknown)), |context| {
                     let (what, id) = object(&place.object);
                     let made =
                         self.service.generate_again(context, &key_id, place.volume, what, id);
@@ -152,7 +152,7 @@ impl Dispatcher {
                 })
             }
             Ask::Rewrap { caller, wrapped, place, to } => {
-                match self.item(peer, caller, wrapped, place, &mut Seen::default()) {
+                match self.item(peer, caller, wrapped, place, Told::Unknown, &mut Seen::default()) {
                     Ok((context, sealed)) => {
                         rewrapped(self.service.rewrap(&context, &sealed, Some(&to)))
                     }
@@ -241,8 +241,10 @@ impl Dispatcher {
         let mut keys: Vec<Option<KeyBytes>> = wanted.iter().map(|_| None).collect();
         let (mut places, mut items) = (Vec::new(), Vec::new());
         for (at, (wrapped, place)) in wanted.into_iter().enumerate() {
-            // Whoever opens it may be another program by then.
-            if self.service.asks_about_programs(&context.principal, &wrapped.key_id) {
+            // Whoever opens it may be another program by then; and where it is, he must tell.
+            let user = context.on_behalf.is_some();
+            let asks = self.service.asks_about(&context.principal, &wrapped.key_id);
+            if user && (asks.programs || asks.paths) {
                 continue;
             }
             // A damaged header is for its own open to find.
@@ -269,7 +271,8 @@ impl Dispatcher {
         if wanted.is_empty() || wanted.len() > usize::from(MAX_BATCH) {
             return Answer::No(Refusal::BadRequest);
         }
-        let context = match self.forwarded(peer, caller, to, &mut Seen::default()) {
+        let to_key = to.map(|key| (key, Told::Unknown));
+        let context = match self.forwarded(peer, caller, to_key, &mut Seen::default()) {
             Ok(context) => context,
             Err(refusal) => return Answer::No(refusal),
         };
@@ -347,7 +350,7 @@ impl Dispatcher {
         &self,
         peer: Peer,
         caller: OnBehalf,
-        key: Option<&str>,
+        key: Option<(&str, Told)>,
         act: impl FnOnce(&CallerContext) -> Answer,
     ) -> Answer {
         match self.forwarded(peer, caller, key, &mut Seen::default()) {
@@ -362,9 +365,10 @@ impl Dispatcher {
         caller: OnBehalf,
         wrapped: Wrapped,
         place: Place,
+        told: Told,
         seen: &mut Seen,
     ) -> Result<(CallerContext, service::Wrapped), Refusal> {
-        item(self.forwarded(peer, caller, Some(&wrapped.key_id), seen)?, wrapped, place)
+        item(self.forwarded(peer, caller, Some((&wrapped.key_id, told)), seen)?, wrapped, place)
     }
 
     /// The context of a request that a peer makes in its own name.
@@ -383,12 +387,13 @@ impl Dispatcher {
         CallerContext::direct(self.user(uid, gid, &groups), source)
     }
 
-    /// The context of a request of a filesystem about `key`, if the peer may make it.
+    /// The context of a request of a filesystem about a key, if the peer may make it. Of the object
+    /// that the key is for it goes what was told, if a policy asks.
     fn forwarded(
         &self,
         peer: Peer,
         caller: OnBehalf,
-        key: Option<&str>,
+        key: Option<(&str, Told)>,
         seen: &mut Seen,
     ) -> Result<CallerContext, Refusal> {
         if !self.trusts(peer) {
@@ -410,8 +415,17 @@ impl Dispatcher {
                 let (groups, principal) =
                     (process.as_ref().map(|p| p.groups().to_vec()), principal.clone());
                 // Looking costs; a policy that asks makes every request pay for itself alone.
-                let asked = key.is_some_and(|k| self.service.asks_about_programs(&principal, k));
-                let program = asked.then(|| match process {
+                let (asks, told) = match key {
+                    Some((key, told)) => (self.service.asks_about(&principal, key), told),
+                    None => Default::default(),
+                };
+                let path = match told {
+                    Told::Nothing if asks.paths => return Err(Refusal::PathWanted),
+                    Told::Path(path) if path.len() > MAX_PATH => return Err(Refusal::BadRequest),
+                    Told::Path(path) => asks.paths.then_some(PlainPath(path)),
+                    Told::Nothing | Told::Unknown => None,
+                };
+                let program = asks.programs.then(|| match process {
                     Some(process) => self.processes.program(process),
                     None => Program::default(),
                 });
@@ -422,7 +436,8 @@ impl Dispatcher {
                     Operation::Create => Some(caller::Operation::Create),
                     Operation::List => Some(caller::Operation::List),
                 };
-                (principal, Some(caller::OnBehalf { uid, gid, groups, pid, program, operation }))
+                let user = caller::OnBehalf { uid, gid, groups, pid, program, operation, path };
+                (principal, Some(user))
             }
         };
         Ok(CallerContext::filesystem(principal, self.service.region(), source, on_behalf))
@@ -480,8 +495,8 @@ impl Handler for Dispatcher {
         let mut seen = Seen::default();
         for (at, (peer, ask)) in asks.into_iter().enumerate() {
             answers.push(match ask {
-                Ask::Unwrap { caller, wrapped, place } => {
-                    match self.item(peer, caller, wrapped, place, &mut seen) {
+                Ask::Unwrap { caller, wrapped, place, told } => {
+                    match self.item(peer, caller, wrapped, place, told, &mut seen) {
                         Ok(item) => {
                             places.push(at);
                             once.push(for_once(&item.0));

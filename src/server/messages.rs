@@ -119,6 +119,32 @@ pub struct Place {
     pub object: Object,
 }
 
+/// Where an object is in its volume. Told only where a policy in force asks: a plaintext path.
+#[derive(Clone, Default, PartialEq, Eq, Hash, Encode, Decode)]
+pub enum Told {
+    /// Nobody asked so far.
+    #[default]
+    Nothing,
+    /// It cannot be established.
+    Unknown,
+    /// There.
+    Path(String),
+}
+
+/// Longest path that is told, bytes.
+pub const MAX_PATH: usize = 1 << 15;
+
+/// Without the path.
+impl std::fmt::Debug for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Told::Nothing => "Nothing",
+            Told::Unknown => "Unknown",
+            Told::Path(_) => "Path",
+        })
+    }
+}
+
 /// A data key under its CMK, as the header of a file has it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct Wrapped {
@@ -197,6 +223,8 @@ pub enum Ask {
         kind: Kind,
         /// How many, 1 to [`MAX_BATCH`].
         count: u16,
+        /// Where the first of the objects will be.
+        told: Told,
     },
     /// Makes another data key for an object that has one. Answer: [`Answer::Fresh`], with one.
     GenerateAgain {
@@ -215,6 +243,8 @@ pub enum Ask {
         wrapped: Wrapped,
         /// Where it belongs.
         place: Place,
+        /// Where the object is.
+        told: Told,
     },
     /// Unwraps data keys that are likely to be wanted next, each decided and recorded by itself.
     /// Answer: [`Answer::Keys`], as many and in the same order.
@@ -232,6 +262,8 @@ pub enum Ask {
         key_id: String,
         /// For which object.
         place: Place,
+        /// Where the object will be.
+        told: Told,
     },
     /// Decides whether a data key could be unwrapped. Answer: [`Answer::Done`] for yes.
     AuthorizeUnwrap {
@@ -241,6 +273,8 @@ pub enum Ask {
         wrapped: Wrapped,
         /// Where it belongs.
         place: Place,
+        /// Where the object is.
+        told: Told,
     },
     /// Reports uses that were answered from a cache. Answer: [`Answer::Done`].
     CachedUses(Vec<CachedUse>),
@@ -373,6 +407,8 @@ pub enum Refusal {
     Unavailable,
     /// The peer may not ask this, or the question makes no sense.
     BadRequest,
+    /// A policy in force asks where the object is, and nothing was told of it.
+    PathWanted,
 }
 
 /// A fresh data key.

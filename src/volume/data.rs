@@ -47,7 +47,7 @@ impl Volume {
         let handle = self.handles.file(fh)?;
         let epoch = self.keys.epoch();
         if handle.epoch.load(Ordering::Acquire) != epoch {
-            self.judge(&handle.file, handle.opener)?;
+            self.judge(&handle.inode, &handle.file, handle.opener)?;
             handle.epoch.store(epoch, Ordering::Release);
         }
         Ok(handle)

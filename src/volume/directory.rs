@@ -17,6 +17,7 @@ use super::Volume;
 use super::ahead::Scan;
 use super::inode::Inode;
 use super::keys::{Caller, FreshFor, KeyContext, Operation, Purpose};
+use super::place::Spot;
 use super::types::{Errno, FileKind, Ino, ReqCtx};
 
 /// What is known of a directory once its header was read.
@@ -270,7 +271,7 @@ impl Volume {
             Ok(()) | Err(LowerError::NOENT) => {}
             Err(e) => return Err(e.into()),
         }
-        self.make_dir_header(lower, &parent, &alias.lower, Caller::Service)
+        self.make_dir_header(lower, &parent, &alias.lower, Caller::Service, None)
     }
 
     /// Makes, for `caller`, key, id and header for the new directory `lower`, named `name` below in `parent`.
@@ -280,10 +281,11 @@ impl Volume {
         parent: &DirState,
         name: &[u8],
         caller: Caller,
+        spot: Option<Spot<'_>>,
     ) -> Result<DirState, Errno> {
         let _making = self.grace.enter();
         let cmk = &parent.wrapped().key_id;
-        let fresh = self.keys.generate(caller, cmk, self.id, FreshFor::Directory)?;
+        let fresh = self.new_key(spot, caller, cmk, FreshFor::Directory)?;
         let keys = DirKeys::new(&fresh.key, &fresh.id);
         let tag = link_tag(&parent.keys, name, &fresh.id);
         let session = self.sessions.current;
@@ -300,10 +302,15 @@ impl Volume {
         Ok(DirState::new(keys, fresh.wrapped, true))
     }
 
-    /// Asks whether `caller` may use a directory's key: see its names, and give names in it.
-    pub(super) fn judge_dir(&self, state: &DirState, caller: Caller) -> Result<(), Errno> {
-        let context = self.dir_context(state);
-        self.keys.authorize(caller, &state.wrapped(), &context).map_err(Errno::from)
+    /// Asks whether `caller` may use a directory's key, to see its names or give names in it, for
+    /// the sake of what is at `spot`. Gives whether it was asked where that is.
+    pub(super) fn judge_dir(
+        &self,
+        state: &DirState,
+        caller: Caller,
+        spot: Spot<'_>,
+    ) -> Result<bool, Errno> {
+        self.may_use(spot, caller, &state.wrapped(), &self.dir_context(state))
     }
 
     fn dir_context(&self, state: &DirState) -> KeyContext {

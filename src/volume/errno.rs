@@ -55,7 +55,7 @@ impl From<rustix::io::Errno> for Errno {
 impl From<KeyError> for Errno {
     fn from(e: KeyError) -> Errno {
         match e {
-            KeyError::Denied => Errno::EACCES,
+            KeyError::Denied | KeyError::PathWanted => Errno::EACCES,
             KeyError::Unusable | KeyError::Unreachable => Errno::ENOKEY,
             KeyError::Corrupt => Errno::EIO,
         }

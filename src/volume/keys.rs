@@ -124,6 +124,10 @@ pub enum KeyError {
     /// The key service did not answer in time: ENOKEY.
     #[error("the key service does not answer")]
     Unreachable,
+    /// A policy asks where the object is: to be asked again, by the method that tells it. If it
+    /// cannot be told: EACCES.
+    #[error("a policy asks where in the volume this is")]
+    PathWanted,
     /// The wrapped key failed authentication: it was damaged, or belongs elsewhere: EIO.
     #[error("the wrapped key does not authenticate")]
     Corrupt,
@@ -194,6 +198,44 @@ pub trait DataKeys: Send + Sync + 'static {
         wrapped: &WrappedKey,
         context: &KeyContext,
     ) -> Result<DataKey, KeyError>;
+
+    /// [`DataKeys::generate`] for an object that will be at `path` in the volume; `None` if that
+    /// cannot be established.
+    fn generate_at(
+        &self,
+        caller: Caller,
+        cmk: &str,
+        volume: VolumeId,
+        what: FreshFor,
+        path: Option<&str>,
+    ) -> Result<FreshKey, KeyError> {
+        let _ = path;
+        self.generate(caller, cmk, volume, what)
+    }
+
+    /// [`DataKeys::unwrap`] for an object that is at `path` in the volume.
+    fn unwrap_at(
+        &self,
+        caller: Caller,
+        wrapped: &WrappedKey,
+        context: &KeyContext,
+        path: Option<&str>,
+    ) -> Result<DataKey, KeyError> {
+        let _ = path;
+        self.unwrap(caller, wrapped, context)
+    }
+
+    /// [`DataKeys::authorize`] for an object that is at `path` in the volume.
+    fn authorize_at(
+        &self,
+        caller: Caller,
+        wrapped: &WrappedKey,
+        context: &KeyContext,
+        path: Option<&str>,
+    ) -> Result<(), KeyError> {
+        let _ = path;
+        self.authorize(caller, wrapped, context)
+    }
 
     /// Tells that `caller` is likely to want these keys next. Whoever can unwraps them together,
     /// with a decision and a record each, and answers from memory when they are asked for; the

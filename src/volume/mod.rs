@@ -8,7 +8,7 @@
 //! | `tree`, `rename`, `symlink`, `tmpfile`, `readdir` | names |
 //! | `directory`, `inode`, `handle` | what is remembered of directories, inodes and open files |
 //! | `ahead` | keys for whoever opens one file after the other |
-//! | `link_tag` | which name an object answers to |
+//! | `link_tag`, `place` | which name an object answers to, and where it is |
 //! | `open`, `data` | from a lower file to a verified one, and its use |
 //! | `file` | entries, blocks, tree and header of one open file |
 //! | `reseal`, `walked` | headers under another version of their CMK, while everything goes on |
@@ -33,6 +33,7 @@ pub mod keys;
 mod link_tag;
 mod open;
 mod options;
+mod place;
 mod readdir;
 mod redo;
 mod rekey;

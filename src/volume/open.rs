@@ -12,7 +12,8 @@ use super::Volume;
 use super::directory::DirState;
 use super::file::{FileError, FileState, Found, Identity};
 use super::inode::{Inode, OpenFile};
-use super::keys::{Caller, DataKey, FreshFor, KeyContext, Purpose};
+use super::keys::{Caller, FreshFor, KeyContext, Purpose};
+use super::place::Spot;
 use super::session::Ended;
 use super::types::{Errno, FileKind};
 
@@ -33,7 +34,7 @@ impl Volume {
         let file = match &open.state {
             Some(file) => {
                 let file = Arc::clone(file);
-                self.judge(&file, caller)?;
+                self.judge(inode, &file, caller)?;
                 file
             }
             None => Arc::new(self.load_file(inode, caller)?),
@@ -97,10 +98,15 @@ impl Volume {
     }
 
     /// Asks whether `caller` may use an open file's key.
-    pub(super) fn judge(&self, file: &FileState, caller: Caller) -> Result<(), Errno> {
+    pub(super) fn judge(
+        &self,
+        inode: &Arc<Inode>,
+        file: &FileState,
+        caller: Caller,
+    ) -> Result<(), Errno> {
         let identity = file.identity();
         let context = self.file_context(identity.id);
-        self.keys.authorize(caller, &identity.wrapped.load(), &context).map_err(Errno::from)
+        self.may_use(Spot::At(inode), caller, &identity.wrapped.load(), &context).map(drop)
     }
 
     pub(super) fn file_context(&self, id: FileId) -> KeyContext {
@@ -156,11 +162,12 @@ impl Volume {
             _ => return Err(fail("a file header")),
         };
         let mut older = older;
-        let opened = match self.unwrap_header(*newest, caller) {
+        let opened = match self.unwrap_header(inode, *newest, caller) {
             // A sector torn by a power cut; the slot before it is whole.
-            Err(Errno::EIO) if self.sessions.any_lost_power() && older.is_some() => {
-                older.take().ok_or(Errno::EIO).and_then(|older| self.unwrap_header(*older, caller))
-            }
+            Err(Errno::EIO) if self.sessions.any_lost_power() && older.is_some() => older
+                .take()
+                .ok_or(Errno::EIO)
+                .and_then(|older| self.unwrap_header(inode, *older, caller)),
             other => other,
         };
         let (header, keys) =
@@ -198,6 +205,7 @@ impl Volume {
     /// what it was.
     fn unwrap_header(
         &self,
+        inode: &Arc<Inode>,
         header: UnverifiedHeader,
         caller: Caller,
     ) -> Result<(crate::format::Header, FileKeys), Errno> {
@@ -205,7 +213,7 @@ impl Volume {
             return Err(Errno::EIO);
         }
         let context = self.file_context(header.id());
-        let key: DataKey = self.keys.unwrap(caller, header.wrapped(), &context)?;
+        let key = self.key_of(Spot::At(inode), caller, header.wrapped(), &context)?;
         let keys = FileKeys::new(&key, header.suite(), &header.id());
         let header = header.verify(keys.header()).map_err(|_| Errno::EIO)?;
         Ok((header, keys))
@@ -227,7 +235,7 @@ impl Volume {
         if writable && io.stat()?.size != 0 {
             io.set_len(0)?;
         }
-        self.new_file(io, &parent, &alias.lower, caller)
+        self.new_file(io, &parent, &alias.lower, Spot::At(inode), caller)
     }
 
     /// Key, id and state for a file that has no header yet, named `name` below in `parent`.
@@ -236,10 +244,11 @@ impl Volume {
         io: Box<dyn FileIo>,
         parent: &DirState,
         name: &[u8],
+        spot: Spot<'_>,
         caller: Caller,
     ) -> Result<FileState, Errno> {
         let cmk = &parent.wrapped().key_id;
-        let fresh = self.keys.generate(caller, cmk, self.id, FreshFor::File)?;
+        let fresh = self.new_key(Some(spot), caller, cmk, FreshFor::File)?;
         Ok(self.fresh_file(io, parent, name, fresh))
     }
 

@@ -15,6 +15,7 @@ use super::Volume;
 use super::directory::DirState;
 use super::handle::{DirHandle, Handle};
 use super::keys::{Operation, Purpose};
+use super::place::Spot;
 use super::types::{DirSink, Errno, Fh, FileKind, Ino, ReqCtx};
 
 impl Volume {
@@ -24,8 +25,8 @@ impl Volume {
         let state = self.dir(&inode)?;
         let (opener, epoch) =
             (self.caller(cx).to(Operation::List), AtomicU64::new(self.keys.epoch()));
-        let epoch = match self.judge_dir(&state, opener) {
-            Ok(()) => epoch,
+        let epoch = match self.judge_dir(&state, opener, Spot::At(&inode)) {
+            Ok(_) => epoch,
             // This very process opens directories to find inodes by, and reads none of them.
             Err(_) if is_own_thread(cx.pid) => AtomicU64::new(NEVER),
             Err(e) => return Err(e),
@@ -40,7 +41,8 @@ impl Volume {
         let handle = self.handles.dir(fh)?;
         let epoch = self.keys.epoch();
         if handle.epoch.load(Ordering::Acquire) != epoch {
-            self.judge_dir(&*self.dir(&handle.inode)?, handle.opener)?;
+            let spot = Spot::At(&handle.inode);
+            self.judge_dir(&*self.dir(&handle.inode)?, handle.opener, spot)?;
             handle.epoch.store(epoch, Ordering::Release);
         }
         Ok(handle)
@@ -110,14 +112,10 @@ impl Volume {
         dir: &Dir,
         lower: &[u8],
     ) -> Option<Vec<u8>> {
-        let opened = match classify(lower) {
-            LowerName::Internal(_) | LowerName::Sidecar => return None,
-            LowerName::Short => state.keys.decrypt_name(lower).ok(),
-            LowerName::Long => read_sidecar(dir, lower)
-                .ok()
-                .and_then(|content| state.keys.decrypt_long(lower, &content).ok()),
-            LowerName::Foreign => None,
-        };
+        if let LowerName::Internal(_) | LowerName::Sidecar = classify(lower) {
+            return None;
+        }
+        let opened = open_name(state, dir, lower);
         if opened.is_none() {
             let purpose = Purpose::Directory(state.id());
             self.tampered(purpose, &handle.inode, "a name in this directory");
@@ -146,6 +144,17 @@ const NEVER: u64 = u64::MAX;
 
 fn is_own_thread(pid: u32) -> bool {
     pid != 0 && std::path::Path::new(&format!("/proc/self/task/{pid}")).exists()
+}
+
+/// The plaintext of the lower name of an object, if it authenticates.
+pub(super) fn open_name(state: &DirState, dir: &Dir, lower: &[u8]) -> Option<Vec<u8>> {
+    match classify(lower) {
+        LowerName::Short => state.keys.decrypt_name(lower).ok(),
+        LowerName::Long => read_sidecar(dir, lower)
+            .ok()
+            .and_then(|content| state.keys.decrypt_long(lower, &content).ok()),
+        LowerName::Internal(_) | LowerName::Sidecar | LowerName::Foreign => None,
+    }
 }
 
 fn read_sidecar(dir: &Dir, lower: &[u8]) -> Result<Vec<u8>, LowerError> {

@@ -7,8 +7,9 @@ use crate::sync::Arc;
 
 use super::Volume;
 use super::inode::{Alias, Inode};
-use super::keys::{Caller, Operation};
+use super::keys::{Caller, KeyContext, KeyError, Operation, Purpose};
 use super::link_tag::NameChange;
+use super::place::Spot;
 use super::types::{Entry, Errno, FileKind, Ino, ReqCtx};
 
 impl Volume {
@@ -34,8 +35,11 @@ impl Volume {
         let _moving = self.grace.enter();
         let (from_state, from_fd) = self.dir_and_fd(parent)?;
         let (to_state, to_fd) = self.dir_and_fd(new_parent)?;
-        self.judge_dir(&from_state, self.caller(cx).to(Operation::Write))?;
-        self.judge_dir(&to_state, self.caller(cx).to(Operation::Create))?;
+        let (was, will) = (Spot::Named(parent, name), Spot::Named(new_parent, new_name));
+        let (writes, creates) =
+            (self.caller(cx).to(Operation::Write), self.caller(cx).to(Operation::Create));
+        let by_path = self.judge_dir(&from_state, writes, was)?;
+        let by_path = self.judge_dir(&to_state, creates, will)? || by_path;
         let from = from_state.lower_name(name)?;
         let to = to_state.lower_name(new_name)?;
         let old = Alias { parent, lower: from.name().as_bytes().into() };
@@ -45,6 +49,17 @@ impl Volume {
         }
         let exchange = flags.contains(RenameFlags::EXCHANGE);
         let (moved, moved_excused) = self.known(&from_fd, &old)?;
+        let (from_key, to_key) = (from_state.wrapped(), to_state.wrapped());
+        let under = [from_key.key_id.as_str(), to_key.key_id.as_str()];
+        let other = exchange.then(|| self.known(&to_fd, &new)).transpose()?;
+        for (object, at) in [(Some(&moved), was), (other.as_ref().map(|(other, _)| other), will)] {
+            let Some(object) = object else { continue };
+            if self.judge_move(object, at, self.caller(cx), by_path, under)?
+                && object.kind == FileKind::Directory
+            {
+                return Err(Errno::EXDEV);
+            }
+        }
         if from_state.wrapped().key_id != to_state.wrapped().key_id {
             if exchange {
                 return Err(Errno::EXDEV);
@@ -117,6 +132,45 @@ impl Volume {
             self.remove_sidecar(&from_fd, &old.lower);
         }
         Ok(())
+    }
+
+    /// Asks, where policies go by paths, whether `caller` may read and write what leaves its place:
+    /// or a name would be a way around them. `by_path`: the policies of the directories' keys,
+    /// which are `under`, do. Gives whether they do, or those of the object's own key.
+    fn judge_move(
+        &self,
+        object: &Arc<Inode>,
+        at: Spot<'_>,
+        caller: Caller,
+        by_path: bool,
+        under: [&str; 2],
+    ) -> Result<bool, Errno> {
+        // Most volumes have one key, and the directories have said it all.
+        if !matches!(object.kind, FileKind::Regular | FileKind::Directory)
+            || !by_path && self.cmks.lock().len() <= 1
+        {
+            return Ok(by_path);
+        }
+        let seals = match self.seals(object) {
+            Ok(seals) => seals,
+            // Not written yet, by somebody who was stopped: there is nothing in it.
+            Err(Errno::ENODATA) => return Ok(by_path),
+            Err(e) => return Err(e),
+        };
+        let purpose = match object.kind {
+            FileKind::Directory => Purpose::Directory(seals.id),
+            _ => Purpose::File(seals.id),
+        };
+        let (wrapped, context) = (&seals.wrapped, KeyContext { volume: self.id, purpose });
+        let caller = caller.to(Operation::ReadWrite);
+        // Where nobody asks for a path, whoever may write in the directories may move the name.
+        let asked = by_path
+            || !under.contains(&wrapped.key_id.as_str())
+                && self.keys.authorize(caller, wrapped, &context) == Err(KeyError::PathWanted);
+        if asked {
+            self.may_use(at, caller, wrapped, &context)?;
+        }
+        Ok(asked)
     }
 
     /// Puts a file that moves to a directory under another CMK under that one, if the mover may.
@@ -219,7 +273,8 @@ impl Volume {
         }
         let _moving = self.grace.enter();
         let (state, fd) = self.dir_and_fd(new_parent)?;
-        self.judge_dir(&state, self.caller(cx).to(Operation::Create))?;
+        let will = Spot::Named(new_parent, new_name);
+        let by_path = self.judge_dir(&state, self.caller(cx).to(Operation::Create), will)?;
         let lower = state.lower_name(new_name)?;
         let Some(old) = inode.alias() else {
             // A nameless file moves in, rather, and is not re-wrapped on the way.
@@ -229,7 +284,14 @@ impl Volume {
             return self.link_nameless(&inode, (new_parent, &state, &fd), &lower);
         };
         let (from_state, from_fd) = self.dir_and_fd(old.parent)?;
-        self.judge_dir(&from_state, self.caller(cx))?;
+        let was = Spot::At(&inode);
+        let by_path = self.judge_dir(&from_state, self.caller(cx), was)? || by_path;
+        // A file with two names has no path that a policy could go by.
+        let (from_key, to_key) = (from_state.wrapped(), state.wrapped());
+        let under = [from_key.key_id.as_str(), to_key.key_id.as_str()];
+        if self.judge_move(&inode, was, self.caller(cx), by_path, under)? {
+            return Err(Errno::EXDEV);
+        }
         // One file cannot be under the keys of two directories.
         if from_state.wrapped().key_id != state.wrapped().key_id {
             return Err(Errno::EXDEV);

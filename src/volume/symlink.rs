@@ -11,6 +11,7 @@ use crate::lower::{Dir, FileIo, LowerError, LowerStat, Pinned};
 use super::Volume;
 use super::inode::Alias;
 use super::keys::{Operation, Purpose};
+use super::place::Spot;
 use super::types::{Entry, Errno, FileKind, Ino, ReqCtx};
 
 impl Volume {
@@ -24,7 +25,8 @@ impl Volume {
     ) -> Result<Entry, Errno> {
         self.writable()?;
         let (state, fd) = self.dir_and_fd(parent)?;
-        self.judge_dir(&state, self.caller(cx).to(Operation::Create))?;
+        let spot = Spot::Named(parent, name);
+        self.judge_dir(&state, self.caller(cx).to(Operation::Create), spot)?;
         let lower = state.lower_name(name)?;
         let lname = lower.name().as_bytes();
         let binding = Binding::Name { dir: state.id(), name: lname };
@@ -44,7 +46,7 @@ impl Volume {
         let alias = inode.alias();
         // A link that has no name any more is nobody's in particular.
         let parent = alias.as_ref().map_or(Ino::ROOT, |alias| alias.parent);
-        self.judge_dir(&self.dir_and_fd(parent)?.0, self.caller(cx))?;
+        self.judge_dir(&self.dir_and_fd(parent)?.0, self.caller(cx), Spot::At(&inode))?;
         let text = self.with_pinned(&inode, |pin| Ok(pin.readlink()?))?;
         self.open_target(alias.as_ref(), &text).map_err(|e| match e {
             Errno::EIO => self.tampered(Purpose::Volume, &inode, "a link target"),

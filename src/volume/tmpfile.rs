@@ -33,7 +33,7 @@ impl Volume {
         let (state, fd) = self.dir_and_fd(parent)?;
         let caller = self.caller(cx).to(Operation::Create);
         let _making = self.grace.enter();
-        let fresh = self.keys.generate(caller, &state.wrapped().key_id, self.id, FreshFor::File)?;
+        let fresh = self.new_key(None, caller, &state.wrapped().key_id, FreshFor::File)?;
         let perm = self.perm_for(cx, &state, &fd, mode);
         let lower = fd.create_nameless(perm)?;
         let pin = lower.fd().try_clone_to_owned().map_err(|_| Errno(libc::EMFILE))?;

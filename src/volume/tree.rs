@@ -17,6 +17,7 @@ use super::handle::{FileHandle, Handle};
 use super::inode::{Alias, Inode};
 use super::keys::{Caller, FreshFor, Operation};
 use super::link_tag::NameChange;
+use super::place::Spot;
 use super::types::{Attr, Entry, Errno, FileKind, Ino, Opened, ReqCtx};
 
 impl Volume {
@@ -121,7 +122,8 @@ impl Volume {
         let caller = self.caller(cx).to(Operation::Create);
         let _making = self.grace.enter();
         // The key first: who may not have one must leave nothing behind.
-        let fresh = self.keys.generate(caller, &state.wrapped().key_id, self.id, FreshFor::File)?;
+        let spot = Spot::Named(parent, name);
+        let fresh = self.new_key(Some(spot), caller, &state.wrapped().key_id, FreshFor::File)?;
         self.write_sidecar(&fd, &lower)?;
         let lname = lower.name().as_bytes();
         let perm = self.perm_for(cx, &state, &fd, mode);
@@ -183,7 +185,8 @@ impl Volume {
             return Ok(entry);
         }
         let (state, fd) = self.dir_and_fd(parent)?;
-        self.judge_dir(&state, self.caller(cx).to(Operation::Create))?;
+        let spot = Spot::Named(parent, name);
+        self.judge_dir(&state, self.caller(cx).to(Operation::Create), spot)?;
         let lower = state.lower_name(name)?;
         self.write_sidecar(&fd, &lower)?;
         let lname = lower.name().as_bytes();
@@ -208,7 +211,8 @@ impl Volume {
         // We must be able to write its header, whatever the caller may do with it.
         let needed = if self.euid == 0 { 0 } else { 0o700 };
         fd.mkdir(lname, perm | needed)?;
-        let made = self.finish_mkdir(cx, &state, &fd, lname, perm, needed);
+        let named = (lname, Spot::Named(parent, name));
+        let made = self.finish_mkdir(cx, &state, &fd, named, perm, needed);
         match made {
             Ok(child) => {
                 let entry = self.entry_of(parent, &fd, lname)?;
@@ -233,13 +237,13 @@ impl Volume {
         cx: &ReqCtx,
         parent: &DirState,
         fd: &Dir,
-        lname: &[u8],
+        (lname, spot): (&[u8], Spot<'_>),
         perm: u32,
         needed: u32,
     ) -> Result<DirState, Errno> {
         let child_fd = fd.open_dir(lname)?;
-        let child =
-            self.make_dir_header(&child_fd, parent, lname, self.caller(cx).to(Operation::Create))?;
+        let caller = self.caller(cx).to(Operation::Create);
+        let child = self.make_dir_header(&child_fd, parent, lname, caller, Some(spot))?;
         self.give_to_caller(cx, fd, lname, perm, true)?;
         if perm | needed != perm {
             let inherited = child_fd.stat_self()?.mode & libc::S_ISGID;

@@ -14,6 +14,7 @@ use super::Volume;
 use super::file::CAPABILITY;
 use super::inode::Inode;
 use super::keys::{Operation, Purpose};
+use super::place::Spot;
 use super::types::{Errno, FileKind, Ino, ReqCtx};
 
 /// Attributes that are made up on the fly.
@@ -34,7 +35,7 @@ const DATA_KEY: &[u8] = b"kmsfs.data-key";
 
 /// What the virtual attributes tell of a file or directory.
 pub(super) struct Seals {
-    id: FileId,
+    pub id: FileId,
     pub wrapped: WrappedKey,
 }
 
@@ -193,7 +194,7 @@ impl Volume {
                 .with_file(inode, self.caller(cx).to(operation), |file| file.with_attributes(work)),
             FileKind::Directory => {
                 let state = self.dir(inode)?;
-                self.judge_dir(&state, self.caller(cx).to(operation))?;
+                self.judge_dir(&state, self.caller(cx).to(operation), Spot::At(inode))?;
                 work(state.keys.xattr())
             }
             _ => Err(Errno::EPERM),

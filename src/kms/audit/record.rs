@@ -235,7 +235,7 @@ fn add_process(additional: &mut Members, caller: &CallerContext) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kms::caller::OnBehalf;
+    use crate::kms::caller::{OnBehalf, PlainPath};
 
     #[test]
     fn a_denied_call_has_cloudtrails_shape_and_the_process() {
@@ -249,6 +249,7 @@ mod tests {
             pid: 77,
             program: None,
             operation: None,
+            path: Some(PlainPath("/never/shown".into())),
         };
         let source = Source::Unix { uid: 0, gid: 0, pid: 5 };
         let caller = CallerContext::filesystem(user, &region, source, Some(behalf));
@@ -273,5 +274,7 @@ mod tests {
         assert_eq!(json["additionalEventData"]["onBehalfOf"]["uid"], 1001);
         assert_eq!(json["additionalEventData"]["peer"]["pid"], 5);
         assert_eq!(json["resources"][0]["ARN"], "arn:x");
+        assert!(!record.to_json().contains("never/shown"));
+        assert!(!format!("{caller:?}").contains("never/shown"));
     }
 }

@@ -69,6 +69,9 @@ pub fn caller_context(caller: &CallerContext, region: &Region, now: Millis) -> C
     if let Some(operation) = caller.on_behalf.as_ref().and_then(|user| user.operation) {
         context.one("kmsfs:Operation", operation.as_str());
     }
+    if let Some(path) = caller.on_behalf.as_ref().and_then(|user| user.path.as_ref()) {
+        context.one("kmsfs:Path", &path.0);
+    }
     if let Some(program) = caller.on_behalf.as_ref().and_then(|user| user.program.as_ref()) {
         if let Some(path) = &program.executable {
             context.one("kmsfs:Executable", path);

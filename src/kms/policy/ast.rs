@@ -2,7 +2,7 @@
 
 use super::condition::Condition;
 use super::pattern::Pattern;
-use crate::kms::caller::{PROGRAM_KEYS, Principal};
+use crate::kms::caller::{PATH_KEY, PROGRAM_KEYS, Principal};
 use crate::kms::id::AccountId;
 
 /// A whole document.
@@ -13,6 +13,8 @@ pub struct Policy {
     /// Whether some verdict of it may depend on what program asks: such a verdict is good for
     /// one request only.
     pub about_programs: bool,
+    /// Whether some verdict of it may depend on the path of what the key is for.
+    pub about_paths: bool,
     /// When some verdict of it may change by itself: milliseconds since 1970, in no order.
     pub moments: Vec<i64>,
     /// Whether some verdict of it may depend on a condition key at all. Without, nobody needs to
@@ -24,10 +26,11 @@ impl Policy {
     /// Of compiled statements.
     pub fn new(statements: Vec<Statement>) -> Policy {
         let about_programs = Self::keys_of(&statements).any(|key| PROGRAM_KEYS.contains(&key));
+        let about_paths = Self::keys_of(&statements).any(|key| key == PATH_KEY);
         let conditional = Self::keys_of(&statements).next().is_some();
         let moments = statements.iter().flat_map(|s| &s.conditions).flat_map(Condition::moments);
         let moments = moments.collect();
-        Policy { statements, about_programs, moments, conditional }
+        Policy { statements, about_programs, about_paths, moments, conditional }
     }
 
     /// The condition keys that verdicts depend on.

@@ -46,6 +46,15 @@ impl FreshFor {
     }
 }
 
+/// What some policy in force asks about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AsksAbout {
+    /// What program asks: a decision is good for one request.
+    pub programs: bool,
+    /// Where in the volume it is that the key is for.
+    pub paths: bool,
+}
+
 /// A data key that nothing has used yet.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct FreshDataKey {
@@ -168,18 +177,22 @@ impl Service {
         found.map_or_else(|| key.to_owned(), |key| key.arn.clone())
     }
 
-    /// Whether a decision about `principal` on `key` (key id, ARN or alias) may depend on what
-    /// program asks. Such a decision is good for one request.
-    pub fn asks_about_programs(&self, principal: &Principal, key: &str) -> bool {
-        let about = |policy: &Policy| policy.about_programs;
+    /// What a decision about `principal` on `key` (key id, ARN or alias) may depend on, besides
+    /// what every request tells.
+    pub fn asks_about(&self, principal: &Principal, key: &str) -> AsksAbout {
         let key = match key.parse() {
             Ok(id) => self.key(id).ok().flatten(),
             Err(_) => self.named(principal, key, Naming::KeyOrAlias).ok().map(|named| named.key),
         };
-        key.is_some_and(|key| about(&key.policy))
-            || self
-                .identity_policies(principal)
-                .is_ok_and(|policies| policies.iter().any(|policy| about(policy)))
+        let identity = self.identity_policies(principal).unwrap_or_default();
+        let any = |about: fn(&Policy) -> bool| {
+            key.as_ref().is_some_and(|key| about(&key.policy))
+                || identity.iter().any(|policy| about(policy))
+        };
+        AsksAbout {
+            programs: any(|policy| policy.about_programs),
+            paths: any(|policy| policy.about_paths),
+        }
     }
 
     /// Decides Decrypt on the key that a file names.

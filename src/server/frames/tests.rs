@@ -33,10 +33,27 @@ fn asks() -> Vec<Ask> {
     let api = Request::from_json(Action::GenerateDataKey, json).unwrap();
     let (key_id, volume) = ("k".to_owned(), [1; 16]);
     vec![
-        Ask::Generate { caller: user, key_id: key_id.clone(), volume, kind: Kind::File, count: 9 },
-        Ask::Unwrap { caller: OnBehalf::Service, wrapped: wrapped(), place },
-        Ask::AuthorizeGenerate { caller: user, key_id: key_id.clone(), place },
-        Ask::AuthorizeUnwrap { caller: user, wrapped: wrapped(), place },
+        Ask::Generate {
+            caller: user,
+            key_id: key_id.clone(),
+            volume,
+            kind: Kind::File,
+            count: 9,
+            told: Told::Nothing,
+        },
+        Ask::Unwrap { caller: OnBehalf::Service, wrapped: wrapped(), place, told: Told::Unknown },
+        Ask::AuthorizeGenerate {
+            caller: user,
+            key_id: key_id.clone(),
+            place,
+            told: Told::Path("/a".into()),
+        },
+        Ask::AuthorizeUnwrap {
+            caller: user,
+            wrapped: wrapped(),
+            place,
+            told: Told::Path("/b".into()),
+        },
         Ask::CachedUses(vec![CachedUse { caller: user, key_id, hits: 12 }]),
         Ask::Tamper { caller: user, place, object: "o".into(), what: "w".into() },
         Ask::ManagedKey,

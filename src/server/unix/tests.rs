@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::*;
 use crate::client::conn::{KmsConn, Unreachable};
 use crate::client::unix::{UnixConn, UnixOptions};
-use crate::server::messages::Refusal;
+use crate::server::messages::{Refusal, Told};
 
 /// Echoes key names; knows one word that makes it slow and one that makes it panic.
 struct Echo {
@@ -285,7 +285,7 @@ fn unwrap_ask() -> Ask {
     use crate::server::messages::{Object, OnBehalf, Place, Wrapped};
     let place = Place { volume: [1; 16], object: Object::File([2; 16]) };
     let wrapped = Wrapped { key_id: "k".into(), version: 1, blob: vec![3; 200] };
-    Ask::Unwrap { caller: OnBehalf::Service, wrapped, place }
+    Ask::Unwrap { caller: OnBehalf::Service, wrapped, place, told: Told::Nothing }
 }
 
 fn eventually(mut is: impl FnMut() -> bool) -> bool {

@@ -18,8 +18,15 @@ fn service() -> CallerContext {
 
 fn for_user(name: &str) -> CallerContext {
     let region = "local-1".parse().unwrap();
-    let behalf =
-        OnBehalf { uid: 1001, gid: 1001, groups: None, pid: 9, program: None, operation: None };
+    let behalf = OnBehalf {
+        uid: 1001,
+        gid: 1001,
+        groups: None,
+        pid: 9,
+        program: None,
+        operation: None,
+        path: None,
+    };
     let principal = Principal::user(&account(), name);
     CallerContext::filesystem(principal, &region, Source::Internal, Some(behalf))
 }
