@@ -10,7 +10,7 @@ use kmsfs::kms::caller::Principal;
 use kmsfs::kms::policy::{Context, Policy, Query, Verdict, evaluate, key_policy};
 use kmsfs::secret::Secret;
 use kmsfs::server::frames;
-use kmsfs::server::messages::{Ask, Object, OnBehalf, Operation, Place, ToServer, Wrapped};
+use kmsfs::server::messages::{Ask, Object, OnBehalf, Operation, Place, ToServer, Told, Wrapped};
 use zeroize::Zeroizing;
 
 /// A request of 1 MiB: what the kernel sends at most.
@@ -97,6 +97,7 @@ fn messages(c: &mut Criterion) {
                 blob: vec![5; 150],
             },
             place: Place { volume: [1; 16], object: Object::File([2; 16]) },
+            told: Told::Nothing,
         },
     };
     let mut bytes = Zeroizing::new(Vec::new());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use kmsfs::server::frames::{self, FrameReader, MAX_FRAME, VERSION};
 use kmsfs::server::messages::{
-    Answer, Ask, Fresh, Kind, Object, OnBehalf, Operation, Place, ToClient, ToServer,
+    Answer, Ask, Fresh, Kind, Object, OnBehalf, Operation, Place, ToClient, ToServer, Told,
 };
 use zeroize::Zeroizing;
 
@@ -49,7 +49,14 @@ pub fn run(socket: &str, depth: usize, seconds: u64) -> Outcome<String> {
         pid: std::process::id(),
         operation: Operation::Read,
     };
-    let generate = Ask::Generate { caller, key_id, volume: VOLUME, kind: Kind::File, count: 256 };
+    let generate = Ask::Generate {
+        caller,
+        key_id,
+        volume: VOLUME,
+        kind: Kind::File,
+        count: 256,
+        told: Told::Nothing,
+    };
     let fresh = match ask_once(generate)? {
         Answer::Fresh(fresh) => fresh,
         other => return Err(format!("no data keys: {other:?}").into()),
@@ -58,6 +65,7 @@ pub fn run(socket: &str, depth: usize, seconds: u64) -> Outcome<String> {
         caller,
         wrapped: fresh.wrapped.clone(),
         place: Place { volume: VOLUME, object: Object::File(fresh.id) },
+        told: Told::Nothing,
     };
 
     let mut report = Report::default();

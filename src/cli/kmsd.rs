@@ -218,13 +218,13 @@ fn open_store(config: &Config) -> Result<Served, KmsdError> {
 /// What listens.
 struct Listeners {
     unix: Option<(UnixServer, PathBuf)>,
-    http: Option<HttpServer>,
+    http: Vec<HttpServer>,
 }
 
 impl Listeners {
     fn start(config: &Config, served: &Served) -> Result<Listeners, KmsdError> {
-        // Both are bound before either is served: a start that fails serves nobody.
-        let http = config.http.as_ref().map(bind_http).transpose()?;
+        // All are bound before one is served: a start that fails serves nobody.
+        let http = config.http.iter().map(bind_http).collect::<Result<Vec<_>, _>>()?;
         let unix = config.unix.as_ref().map(bind_unix).transpose()?;
         let service = served.service();
         let unix = unix
@@ -237,16 +237,17 @@ impl Listeners {
             })
             .transpose()?;
         let http = http
+            .into_iter()
             .map(|bound| {
                 let (service, clock) = (Arc::clone(service), Arc::new(SystemClock));
                 HttpServer::start(bound, service, clock, HttpLimits::default())
             })
-            .transpose()?;
+            .collect::<Result<Vec<_>, _>>()?;
         Ok(Listeners { unix, http })
     }
 
     fn stop(self) {
-        if let Some(http) = self.http {
+        for http in self.http {
             http.stop();
         }
         if let Some((unix, path)) = self.unix {
@@ -262,7 +263,7 @@ impl Listeners {
 
 fn bind_http(http: &Http) -> Result<Bound, HttpError> {
     let tls = http.tls.as_ref().map(|files| tls::config(&files.certificate, &files.key));
-    Bound::new(http.address, tls.transpose()?)
+    Ok(Bound::new(http.address, tls.transpose()?)?.endpoint(http.endpoint.clone()))
 }
 
 /// Binds the socket. The key store's lock is held, so a socket that nobody answers on is left

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::kms::caller::Principal;
+use crate::kms::caller::{Principal, VpcEndpoint};
 use crate::kms::id::{AccountId, IdError, Region};
 use crate::kms::limits::{Limits, Rates};
 use crate::kms::service::RotationRules;
@@ -85,6 +85,9 @@ pub enum Problem {
     /// Half of what TLS needs.
     #[error("certificate and key go together: give both or neither")]
     HalfTls,
+    /// Half of what an endpoint is called, or something else.
+    #[error("an endpoint has vpc = \"vpc-...\" and vpce = \"vpce-...\"")]
+    Endpoint,
     /// A quota or rate that lets nothing through.
     #[error("at least 1; leave it out for the default")]
     Zero,
@@ -111,6 +114,8 @@ struct File {
     unlock: Option<UnlockTable>,
     unix: Option<UnixTable>,
     http: Option<HttpTable>,
+    #[serde(default)]
+    endpoints: Vec<HttpTable>,
     audit: Option<AuditTable>,
     rotation: Option<RotationTable>,
     #[serde(default)]
@@ -159,6 +164,8 @@ struct HttpTable {
     address: SocketAddr,
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
+    vpc: Option<String>,
+    vpce: Option<String>,
 }
 
 /// Quotas, and requests per second of an account; what is left out has its default.
@@ -209,13 +216,15 @@ pub struct UnixSocket {
     pub group: Option<u32>,
 }
 
-/// The HTTP listener.
+/// An HTTP listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Http {
     /// Where.
     pub address: SocketAddr,
     /// With TLS; without only on loopback.
     pub tls: Option<TlsFiles>,
+    /// Of a VPC, if it is an endpoint of one.
+    pub endpoint: Option<VpcEndpoint>,
 }
 
 /// PEM files.
@@ -250,8 +259,8 @@ pub struct Config {
     pub unlock: Option<UnlockBy>,
     /// Unix socket.
     pub unix: Option<UnixSocket>,
-    /// HTTP listener.
-    pub http: Option<Http>,
+    /// HTTP listeners.
+    pub http: Vec<Http>,
     /// Quotas and rates.
     pub limits: Limits,
     /// Directory of the audit trail; inside the store when absent.
@@ -342,8 +351,10 @@ fn check(file: File) -> Checked<Config> {
         .collect::<Checked<_>>()?;
     let mapping = mapping(&file.principals)?;
     let unix = file.unix.map(unix_socket).transpose()?;
-    let http = file.http.map(http).transpose()?;
-    if unix.is_none() && http.is_none() {
+    let named = file.http.into_iter().map(|table| http("http", table));
+    let further = file.endpoints.into_iter().map(|table| http("endpoints", table));
+    let http = named.chain(further).collect::<Checked<Vec<_>>>()?;
+    if unix.is_none() && http.is_empty() {
         return Err(("unix", Problem::NoListener));
     }
     Ok(Config {
@@ -387,20 +398,28 @@ fn unix_socket(table: UnixTable) -> Checked<UnixSocket> {
     })
 }
 
-fn http(table: HttpTable) -> Checked<Http> {
+fn http(name: &'static str, table: HttpTable) -> Checked<Http> {
     let tls = match (table.certificate, table.key) {
         (None, None) => None,
         (Some(certificate), Some(key)) => Some(TlsFiles {
             certificate: absolute("http.certificate", certificate)?,
             key: absolute("http.key", key)?,
         }),
-        _ => return Err(("http", Problem::HalfTls)),
+        _ => return Err((name, Problem::HalfTls)),
     };
     let address = table.address;
     if tls.is_none() && !address.ip().is_loopback() {
         return Err(("http.address", Problem::NotLoopback(address)));
     }
-    Ok(Http { address, tls })
+    let endpoint = match (table.vpc, table.vpce) {
+        (None, None) if name == "endpoints" => return Err((name, Problem::Endpoint)),
+        (None, None) => None,
+        (Some(vpc), Some(id)) if vpc.starts_with("vpc-") && id.starts_with("vpce-") => {
+            Some(VpcEndpoint { vpc, id })
+        }
+        _ => return Err((name, Problem::Endpoint)),
+    };
+    Ok(Http { address, tls, endpoint })
 }
 
 fn limits(table: &LimitsTable) -> Checked<Limits> {
@@ -547,11 +566,28 @@ address = "127.0.0.1:4577"
     fn with_certificates_any_address_is_served_and_limits_are_those_given() {
         let tls = "certificate = \"/c\"\nkey = \"/k\"\n[limits]\nkeys = 7\nmanagement_rate = 5";
         let config = parse(&format!("{}{tls}", GOOD.replace("127.0.0.1", "0.0.0.0"))).unwrap();
-        let http = config.http.unwrap();
+        let http = config.http.first().unwrap();
         assert!(http.tls.is_some() && http.address.ip().is_unspecified());
         assert_eq!(config.limits.keys, 7);
         assert_eq!(config.limits.rates, Rates { cryptographic: None, management: Some(5) });
         assert_eq!(config.limits.grants, Limits::default().grants);
+    }
+
+    #[test]
+    fn endpoints_are_listeners_that_name_their_vpc() {
+        let endpoint = "[[endpoints]]\naddress = \"127.0.0.1:4578\"\n";
+        let names = "vpc = \"vpc-1\"\nvpce = \"vpce-2\"\n";
+        let config = parse(&format!("{GOOD}{endpoint}{names}")).unwrap();
+        let [first, second] = config.http.as_slice() else { panic!("{:?}", config.http) };
+        assert_eq!(first.endpoint, None);
+        let (vpc, id) = ("vpc-1".into(), "vpce-2".into());
+        assert_eq!(second.endpoint, Some(VpcEndpoint { vpc, id }));
+        assert!(parse(&format!("{GOOD}{names}")).unwrap().http[0].endpoint.is_some());
+        let swapped = "vpc = \"vpce-2\"\nvpce = \"vpc-1\"\n";
+        for bad in ["", "vpc = \"vpc-1\"\n", "vpce = \"vpce-1\"\n", swapped] {
+            let error = parse(&format!("{GOOD}{endpoint}{bad}")).unwrap_err();
+            assert!(error.contains("endpoints: an endpoint has vpc"), "{error}");
+        }
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub fn refused(lower: &Path, e: VolumeError) -> CliError {
         VolumeError::Descriptor(_) | VolumeError::Root => Exit::Damaged,
         VolumeError::Key(KeyError::Denied | KeyError::PathWanted) => Exit::Denied,
         VolumeError::Key(KeyError::Unusable) => Exit::KeyUnusable,
-        VolumeError::Key(KeyError::Unreachable) => Exit::Unreachable,
+        VolumeError::Key(KeyError::Unreachable | KeyError::Interrupted) => Exit::Unreachable,
         VolumeError::Key(KeyError::Corrupt) => Exit::Damaged,
         VolumeError::Unclean(_) => Exit::Failed,
     };

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::cache::Question;
+use crate::sync::interrupt;
 
 /// How long somebody waits for an answer on its way before he asks himself.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -70,7 +71,9 @@ impl Coming {
                 questions.remove(question);
                 return;
             }
-            if self.came.wait_until(&mut questions, deadline).timed_out() {
+            let look = deadline.min(Instant::now() + Duration::from_millis(100));
+            let slow = self.came.wait_until(&mut questions, look).timed_out();
+            if slow && (Instant::now() >= deadline || interrupt::interrupted()) {
                 return;
             }
         }

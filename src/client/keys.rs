@@ -23,6 +23,7 @@ use super::who::{Callers, Who};
 use crate::format::{FileId, VolumeId, WrappedKey};
 use crate::server::messages::{Answer, Ask, CachedUse, Fresh, Kind, Object, OnBehalf, Operation};
 use crate::server::messages::{KeyBytes, MAX_PATH, Place, Refusal, Told, VolumeNews, Wrapped};
+use crate::sync::interrupt;
 use crate::volume::keys as volume;
 use crate::volume::keys::{
     Caller, DataKey, DataKeys, FreshFor, FreshKey, KeyContext, KeyError, Purpose, Resealed, Sealed,
@@ -490,7 +491,10 @@ impl KeyClient {
 
 impl Inner {
     fn ask(&self, ask: Ask) -> Result<Answer, KeyError> {
-        self.conn.ask(ask).map_err(|_| KeyError::Unreachable)
+        self.conn.ask(ask).map_err(|_| match interrupt::interrupted() {
+            true => KeyError::Interrupted,
+            false => KeyError::Unreachable,
+        })
     }
 
     fn done(&self, ask: Ask) -> Result<Good, KeyError> {

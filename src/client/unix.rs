@@ -22,12 +22,16 @@ use zeroize::Zeroizing;
 use super::conn::{KmsConn, Unreachable};
 use crate::server::frames::{self, FrameError, FrameReader, MAX_FRAME, VERSION};
 use crate::server::messages::{Answer, Ask, Epoch, ToClient, ToServer};
+use crate::sync::interrupt;
 
 /// Longest silence of a living kmsd: it speaks every second.
 pub const SILENCE: Duration = Duration::from_secs(3);
 
 /// Longest time for an answer on a connection that is alive.
 const SLOW: Duration = Duration::from_secs(30);
+
+/// How often somebody who waits looks whether his caller still does.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Shortest and longest pause between two tries to connect.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -153,7 +157,8 @@ impl KmsConn for UnixConn {
             }
             match slot.wait(SLOW) {
                 State::Answered(answer) => return Ok(*answer),
-                State::Lost if repeatable && Instant::now() < deadline => {}
+                State::Lost
+                    if repeatable && Instant::now() < deadline && !interrupt::interrupted() => {}
                 State::Lost => return Err(Unreachable),
                 State::Waiting => {
                     if let Some(pending) = link.pending.lock().as_mut() {
@@ -182,7 +187,9 @@ impl Shared {
     fn wait_link(&self, deadline: Instant) -> Option<Arc<Link>> {
         let mut link = self.link.lock();
         while link.is_none() && !self.stopping() {
-            if self.linked.wait_until(&mut link, deadline).timed_out() {
+            let look = deadline.min(Instant::now() + LOOK);
+            self.linked.wait_until(&mut link, look);
+            if Instant::now() >= deadline || interrupt::interrupted() {
                 break;
             }
         }
@@ -329,8 +336,14 @@ impl Slot {
 
     fn wait(&self, patience: Duration) -> State {
         let mut state = self.state.lock();
-        let waiting = |state: &mut State| matches!(state, State::Waiting);
-        self.filled.wait_while_for(&mut state, waiting, patience);
+        let deadline = Instant::now() + patience;
+        while matches!(*state, State::Waiting) {
+            let look = deadline.min(Instant::now() + LOOK);
+            let slow = self.filled.wait_until(&mut state, look).timed_out();
+            if slow && (Instant::now() >= deadline || interrupt::interrupted()) {
+                break;
+            }
+        }
         std::mem::take(&mut *state)
     }
 }

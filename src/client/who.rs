@@ -3,7 +3,9 @@
 //! Policies see the groups of the calling process, so a remembered decision must be of a caller
 //! with the same ones. The service establishes them by itself when it decides; here they only
 //! choose what is remembered. Reading them costs several microseconds, so they are believed for
-//! [`GROUPS_LIFE`]: a process that changes its groups is noticed within a second.
+//! [`GROUPS_LIFE`]: a process that changes its groups is noticed within a second. They are believed
+//! of the process that they were read from, which is held by a descriptor, and not of its number:
+//! when it has ended, whoever has the number now is looked at anew.
 
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
@@ -12,14 +14,14 @@ use lru::LruCache;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
-use crate::server::dispatch::groups_of;
+use crate::server::dispatch::Process;
 use crate::server::messages::{OnBehalf, Operation};
 
 /// How long the groups of a process are believed.
 pub const GROUPS_LIFE: Duration = Duration::from_secs(1);
 
-/// Processes remembered.
-const PROCESSES: NonZeroUsize = NonZeroUsize::new(4096).expect("4096 is not zero");
+/// Processes remembered, each with a descriptor.
+const PROCESSES: NonZeroUsize = NonZeroUsize::new(256).expect("256 is not zero");
 
 /// Hash of a set of groups; `None` if they could not be established.
 type Groups = Option<[u8; 16]>;
@@ -44,7 +46,14 @@ pub enum Who {
 
 /// Looks callers up.
 pub struct Callers {
-    seen: Mutex<LruCache<(u32, u32), (Instant, Groups)>>,
+    seen: Mutex<LruCache<(u32, u32), Known>>,
+}
+
+/// A process that was looked at.
+struct Known {
+    at: Instant,
+    groups: Groups,
+    process: Process,
 }
 
 impl Default for Callers {
@@ -60,10 +69,11 @@ impl Callers {
         if pid == 0 {
             return Who::User { uid, gid, groups: None, operation };
         }
-        if let Some((at, groups)) = self.seen.lock().get(&(pid, uid))
-            && at.elapsed() < GROUPS_LIFE
+        if let Some(known) = self.seen.lock().get(&(pid, uid))
+            && known.at.elapsed() < GROUPS_LIFE
+            && known.process.lives()
         {
-            return Who::User { uid, gid, groups: *groups, operation };
+            return Who::User { uid, gid, groups: known.groups, operation };
         }
         self.now(caller)
     }
@@ -71,9 +81,15 @@ impl Callers {
     /// The caller as it is now.
     pub fn now(&self, caller: OnBehalf) -> Who {
         let OnBehalf::User { uid, gid, pid, operation } = caller else { return Who::Service };
-        let groups = groups_of(pid, uid).map(hash);
-        if pid != 0 {
-            self.seen.lock().put((pid, uid), (Instant::now(), groups));
+        let process = Process::of(pid, uid);
+        let groups = process.as_ref().map(|process| hash(process.groups().to_vec()));
+        let mut seen = self.seen.lock();
+        match process {
+            Some(process) => {
+                seen.put((pid, uid), Known { at: Instant::now(), groups, process });
+            }
+            // Nothing is known of it, and that takes no time to find out again.
+            None => drop(seen.pop(&(pid, uid))),
         }
         Who::User { uid, gid, groups, operation }
     }
@@ -108,6 +124,21 @@ mod tests {
         let other = OnBehalf::User { uid: uid + 1, gid: 5, pid: std::process::id(), operation };
         assert_eq!(callers.now(other), Who::User { uid: uid + 1, gid: 5, groups: None, operation });
         assert_eq!(callers.now(OnBehalf::Service), Who::Service);
+    }
+
+    #[test]
+    fn a_process_that_has_ended_is_not_believed_in() {
+        let callers = Callers::default();
+        let (uid, operation) = (rustix::process::geteuid().as_raw(), Operation::Read);
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let its = OnBehalf::User { uid, gid: 5, pid: child.id(), operation };
+        let known = callers.now(its);
+        assert!(matches!(known, Who::User { groups: Some(_), .. }));
+        assert_eq!(callers.recent(its), known);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // Its number is free now; whoever gets it has nothing of its.
+        assert_eq!(callers.recent(its), Who::User { uid, gid: 5, groups: None, operation });
     }
 
     #[test]

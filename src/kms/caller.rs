@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::id::{AccountId, IdError};
+use crate::sync::Arc;
 
 /// Name of the filesystem's service principal.
 pub const FILESYSTEM_SERVICE: &str = "kmsfs.amazonaws.com";
@@ -117,6 +118,8 @@ pub enum Source {
         tls: bool,
         /// The access key that signed.
         access_key_id: String,
+        /// The endpoint that it came through, if the listener is one.
+        endpoint: Option<Arc<VpcEndpoint>>,
     },
     /// Over a Unix socket, with the kernel's word for the peer.
     Unix {
@@ -129,6 +132,15 @@ pub enum Source {
     },
     /// From inside this process: the embedded service.
     Internal,
+}
+
+/// An endpoint of a virtual private cloud: what the configuration says of a listener.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct VpcEndpoint {
+    /// `vpc-...`
+    pub vpc: String,
+    /// `vpce-...`
+    pub id: String,
 }
 
 /// The process that a service acts for.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::json::Failure;
 use super::sigv4::{Expected, Presented, SigError, SignedView, SigningKeys};
 use crate::clock::Clock;
-use crate::kms::caller::{CallerContext, Source};
+use crate::kms::caller::{CallerContext, Source, VpcEndpoint};
 use crate::kms::error::KmsError;
 use crate::kms::service::{self, AccessKey, Service};
 
@@ -14,12 +14,14 @@ use crate::kms::service::{self, AccessKey, Service};
 const USER_AGENT: &str = "user-agent";
 
 /// How a request came.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Connection {
     /// Peer address.
     pub ip: IpAddr,
     /// Whether it is encrypted.
     pub tls: bool,
+    /// The endpoint that it came through.
+    pub endpoint: Option<Arc<VpcEndpoint>>,
 }
 
 /// Checks signatures against the access keys of a service.
@@ -61,6 +63,7 @@ impl Authenticator<'_> {
             user_agent: view.header(USER_AGENT).map(str::to_owned),
             tls: connection.tls,
             access_key_id: presented.access_key,
+            endpoint: connection.endpoint.clone(),
         };
         let mut caller = CallerContext::direct(known.principal.clone(), source);
         caller.session.clone_from(&known.session);

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use super::messages::{Answer, Ask, CachedUse, Epoch, Fresh, KeyBytes, Kind, MAX_BATCH, Object};
 use super::messages::{KnownVolume, VolumeNews};
 use super::messages::{MAX_PATH, OnBehalf, Operation, Place, Refusal, Told, Wrapped};
-use super::process::{Process, Processes};
+use super::process::Processes;
 use super::sys::Credentials;
 use super::users::{Mapping, Names};
 use crate::kms::api::types::{EncryptionContext, Plaintext};
@@ -28,7 +28,8 @@ use crate::secret::Secret;
 
 /// Where the groups of a caller come from. Whoever remembers decisions must tell callers apart by
 /// the same groups.
-pub use super::users::groups_of;
+pub use super::process::Process;
+use super::users::groups_of;
 
 /// Longest text of a tamper report that goes into the audit trail, bytes.
 const MAX_REPORT: usize = 512;

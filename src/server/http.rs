@@ -35,7 +35,7 @@ use super::sigv4::{SignedView, SigningKeys};
 use super::sts;
 use crate::clock::Clock;
 use crate::kms::api::Action;
-use crate::kms::caller::request_id;
+use crate::kms::caller::{VpcEndpoint, request_id};
 use crate::kms::error::KmsError;
 use crate::kms::service::{Begun, Service};
 
@@ -121,6 +121,7 @@ pub enum HttpError {
 pub struct Bound {
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,
+    endpoint: Option<Arc<VpcEndpoint>>,
 }
 
 impl Bound {
@@ -131,7 +132,14 @@ impl Bound {
         }
         let bound = TcpListener::bind(address);
         let listener = bound.map_err(|source| HttpError::Bind { address, source })?;
-        Ok(Bound { listener, tls })
+        Ok(Bound { listener, tls, endpoint: None })
+    }
+
+    /// As an endpoint of a VPC: who comes in here comes through that.
+    #[must_use]
+    pub fn endpoint(mut self, endpoint: Option<VpcEndpoint>) -> Bound {
+        self.endpoint = endpoint.map(Arc::new);
+        self
     }
 
     /// The address, with the port that was found if any would do.
@@ -160,6 +168,7 @@ struct Front {
     clock: Arc<dyn Clock>,
     signing_keys: SigningKeys,
     tls: bool,
+    endpoint: Option<Arc<VpcEndpoint>>,
 }
 
 /// A request that takes no longer than its audit record.
@@ -179,7 +188,7 @@ impl HttpServer {
         clock: Arc<dyn Clock>,
         limits: HttpLimits,
     ) -> Result<Self, HttpError> {
-        let Bound { listener, tls } = bound;
+        let Bound { listener, tls, endpoint } = bound;
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -190,7 +199,7 @@ impl HttpServer {
         let (stop, stopped) = watch::channel(false);
         let quick = Pool::start("kmsd-http-quick", QUICK_THREADS, QUICK_BATCH, answer_all)?;
         let signing_keys = SigningKeys::default();
-        let front = Arc::new(Front { service, clock, signing_keys, tls: tls.is_some() });
+        let front = Arc::new(Front { service, clock, signing_keys, tls: tls.is_some(), endpoint });
         let tls = tls.map(TlsAcceptor::from);
         let shared = Arc::new(Shared { front, limits, tls, quick });
         let listener = {
@@ -475,7 +484,7 @@ fn begin(
     };
     let query = sts::is_query(view.header(CONTENT_TYPE.as_str()));
     let service = if query { "sts" } else { "kms" };
-    let connection = Connection { ip: peer.ip(), tls: front.tls };
+    let connection = Connection { ip: peer.ip(), tls: front.tls, endpoint: front.endpoint.clone() };
     let authenticator = Authenticator {
         service: &front.service,
         clock: &*front.clock,

@@ -13,7 +13,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 
 use dashmap::DashMap;
-use rustix::fs::{Mode, OFlags, openat, readlinkat};
+use rustix::fs::{Access, AtFlags, Mode, OFlags, openat, readlinkat};
 use sha2::{Digest, Sha256};
 
 use super::users::groups_in;
@@ -60,6 +60,11 @@ impl Process {
         let proc = rustix::fs::open(format!("/proc/{pid}"), how, Mode::empty()).ok()?;
         let groups = groups_in(&text(&proc, "status")?, uid)?;
         Some(Process { proc, groups })
+    }
+
+    /// Whether it has not ended: its number is still its own.
+    pub fn lives(&self) -> bool {
+        rustix::fs::accessat(&self.proc, "status", Access::EXISTS, AtFlags::empty()).is_ok()
     }
 
     /// Its supplementary groups.
@@ -188,6 +193,7 @@ mod tests {
         let pinned = Process::of(child.id(), me());
         child.wait().unwrap();
         assert!(Process::of(child.id(), me()).is_none());
+        assert!(pinned.as_ref().is_none_or(|process| !process.lives()));
         // Pinned while it ran or was not yet waited for: now there is nothing to learn.
         if let Some(process) = pinned {
             assert_eq!(Processes::default().program(&process), Program::default());

@@ -146,7 +146,10 @@ impl Watcher {
             self.contested.inodes.retain(|ino| open.contains(ino));
         }
         let listed: Vec<Ino> = self.contested.inodes.iter().map(|ino| *ino).collect();
-        listed.into_iter().for_each(|ino| self.drop_pages(ino));
+        for ino in listed {
+            self.drop_pages(ino);
+            self.volume.lock_away(ino);
+        }
     }
 
     /// Drops the pages of one inode and decides anew whether it is contested.
@@ -159,11 +162,16 @@ impl Watcher {
             self.contested.inodes.remove(&ino);
             false
         };
-        self.drop_pages(ino);
+        // Before the pages: else whoever is refused one could be given it a moment later, brought
+        // back by somebody with the right, while the old attributes count.
         if new && let Err(e) = self.expire(ino) {
             // Without the capability there is no second user to protect from: an unprivileged
             // mount serves its owner alone.
             tracing::debug!(ino = ino.0, error = %e, "attributes could not be expired");
+        }
+        self.drop_pages(ino);
+        if contested {
+            self.volume.lock_away(ino);
         }
     }
 

@@ -6,7 +6,7 @@ use crate::sync::atomic::Ordering;
 
 use super::Volume;
 use super::file::{Allocate, Settle, Whence};
-use super::handle::{FileHandle, Handle};
+use super::handle::{Handle, InUse};
 use super::keys::Operation;
 use super::types::{Errno, Fh, Ino, Opened, ReqCtx, WriteFrom};
 
@@ -41,16 +41,24 @@ impl Volume {
         Ok(self.add_handle(inode, file, caller, flags))
     }
 
-    /// A handle whose opener still has the right to it: judged again whenever the policy epoch
-    /// has moved since.
-    pub(super) fn usable(&self, fh: Fh) -> Result<Arc<FileHandle>, Errno> {
+    /// The file of a handle whose opener still has the right to it: judged again whenever the
+    /// policy epoch has moved since.
+    pub(super) fn usable(&self, fh: Fh) -> Result<InUse, Errno> {
         let handle = self.handles.file(fh)?;
         let epoch = self.keys.epoch();
-        if handle.epoch.load(Ordering::Acquire) != epoch {
-            self.judge(&handle.inode, &handle.file, handle.opener)?;
+        let same = handle.epoch.load(Ordering::Acquire) == epoch;
+        let file = match handle.file.load_full() {
+            Some(file) if same => file,
+            Some(file) => {
+                self.judge(&handle.inode, &file, handle.opener)?;
+                file
+            }
+            None => self.unlock(&handle)?,
+        };
+        if !same {
             handle.epoch.store(epoch, Ordering::Release);
         }
-        Ok(handle)
+        Ok(InUse { inode: Arc::clone(&handle.inode), file })
     }
 
     /// Reads plaintext into `out`; fewer bytes than asked only at the end of the file.
@@ -113,10 +121,10 @@ impl Volume {
         if !handle.writes || self.read_only {
             return Ok(());
         }
-        handle
-            .file
-            .settle(&self.env(), Settle::Clean)
-            .map_err(|e| self.file_errno(&handle.inode, &handle.file, e))
+        // What was locked away was settled before.
+        let Some(file) = handle.file.load_full() else { return Ok(()) };
+        file.settle(&self.env(), Settle::Clean)
+            .map_err(|e| self.file_errno(&handle.inode, &file, e))
     }
 
     /// The last descriptor of a handle is gone.
@@ -138,10 +146,13 @@ impl Volume {
             return Ok(());
         }
         let handle = self.handles.file(fh)?;
-        handle
-            .file
-            .sync(&self.env(), !datasync)
-            .map_err(|e| self.file_errno(&handle.inode, &handle.file, e))?;
+        match handle.file.load_full() {
+            Some(file) => file
+                .sync(&self.env(), !datasync)
+                .map_err(|e| self.file_errno(&handle.inode, &file, e))?,
+            // Settled before it was locked away, and no more than that.
+            None => self.open_lower(&handle.inode)?.0.sync(!datasync)?,
+        }
         match handle.inode.alias() {
             Some(alias) => self.sync_dirs(alias.parent),
             None => Ok(()),

@@ -57,6 +57,7 @@ impl From<KeyError> for Errno {
         match e {
             KeyError::Denied | KeyError::PathWanted => Errno::EACCES,
             KeyError::Unusable | KeyError::Unreachable => Errno::ENOKEY,
+            KeyError::Interrupted => Errno(libc::EINTR),
             KeyError::Corrupt => Errno::EIO,
         }
     }

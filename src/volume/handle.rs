@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use arc_swap::ArcSwapOption;
 use dashmap::DashMap;
 
 use crate::lower::Dir;
@@ -16,13 +17,21 @@ use super::types::{Errno, Fh, Ino};
 /// A file that somebody has open.
 pub(super) struct FileHandle {
     pub inode: Arc<Inode>,
-    pub file: Arc<FileState>,
+    /// What is open of the file. Nothing while nobody who has it open may use its key: see
+    /// [`Volume::lock_away`](super::Volume::lock_away).
+    pub file: ArcSwapOption<FileState>,
     /// The one who opened is the one who is judged, whoever the descriptor is passed on to.
     pub opener: Caller,
     /// The epoch under which the opener was last judged.
     pub epoch: AtomicU64,
     /// Opened for writing.
     pub writes: bool,
+}
+
+/// A file in use through a handle whose opener has the right to it.
+pub(super) struct InUse {
+    pub inode: Arc<Inode>,
+    pub file: Arc<FileState>,
 }
 
 /// A directory that somebody has open. The lock guards the position of the descriptor.

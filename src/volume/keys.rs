@@ -128,6 +128,9 @@ pub enum KeyError {
     /// cannot be told: EACCES.
     #[error("a policy asks where in the volume this is")]
     PathWanted,
+    /// The caller was sent a signal while the key service did not answer: EINTR.
+    #[error("the wait for the key service was interrupted")]
+    Interrupted,
     /// The wrapped key failed authentication: it was damaged, or belongs elsewhere: EIO.
     #[error("the wrapped key does not authenticate")]
     Corrupt,

@@ -124,7 +124,7 @@ impl Volume {
     }
 
     /// Opens the lower file of an inode: one open, by name or by pin.
-    fn open_lower(&self, inode: &Arc<Inode>) -> Result<(LowerFile, bool), Errno> {
+    pub(super) fn open_lower(&self, inode: &Arc<Inode>) -> Result<(LowerFile, bool), Errno> {
         let write = !self.read_only;
         if let Some(pin) = inode.pin.lock().clone() {
             return Ok(Pinned::new(std::os::fd::AsFd::as_fd(&*pin)).reopen(write)?);
@@ -134,7 +134,7 @@ impl Volume {
         Ok(parent.open_file(&alias.lower, write)?)
     }
 
-    fn load_file(&self, inode: &Arc<Inode>, caller: Caller) -> Result<FileState, Errno> {
+    pub(super) fn load_file(&self, inode: &Arc<Inode>, caller: Caller) -> Result<FileState, Errno> {
         let asked = self.keys.questions();
         let (lower, writable) = self.open_lower(inode)?;
         let io = self.io(lower);

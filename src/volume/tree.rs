@@ -2,6 +2,7 @@
 
 use std::io::{IoSlice, IoSliceMut};
 
+use arc_swap::ArcSwapOption;
 use rustix::fs::FileType;
 
 use crate::format::{
@@ -163,6 +164,7 @@ impl Volume {
     ) -> Opened {
         let epoch = AtomicU64::new(self.keys.epoch());
         let writes = flags & libc::O_ACCMODE != libc::O_RDONLY;
+        let file = ArcSwapOption::new(Some(file));
         let handle = FileHandle { inode, file, opener, epoch, writes };
         Opened { fh: self.handles.add(Handle::File(Arc::new(handle))), keep_cache: true }
     }

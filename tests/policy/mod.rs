@@ -2,5 +2,6 @@
 //! second evaluator that shares no code with it.
 
 mod agreement;
+mod corners;
 mod documented;
 mod reference;

@@ -3,6 +3,7 @@
 mod crash;
 mod files;
 mod fsck;
+mod locked;
 mod model;
 mod nameless;
 mod names;

@@ -59,6 +59,18 @@ impl TableKeys {
         self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 
+    pub fn allow(&self, uid: u32) {
+        self.denied.lock().unwrap().remove(&uid);
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The data key of a file.
+    pub fn of_file(&self, id: FileId) -> DataKey {
+        let table = self.table.lock().unwrap();
+        let found = table.values().find(|(_, context)| context.purpose == Purpose::File(id));
+        found.unwrap().0.duplicate()
+    }
+
     pub fn disable(&self, disabled: bool) {
         *self.disabled.lock().unwrap() = disabled;
         self.epoch.fetch_add(1, Ordering::SeqCst);

@@ -45,8 +45,17 @@ pub fn caller_context(caller: &CallerContext, region: &Region, now: Millis) -> C
     if let Some(service) = &caller.via_service {
         context.one("kms:ViaService", service);
     }
-    if let Source::Http { ip, user_agent, tls, .. } = &caller.source {
-        context.one("aws:SourceIp", &ip.to_string());
+    if let Source::Http { ip, user_agent, tls, endpoint, .. } = &caller.source {
+        // As AWS has it: whoever comes through an endpoint has an address inside of the VPC, which
+        // says nothing about the world outside.
+        match endpoint {
+            None => context.one("aws:SourceIp", &ip.to_string()),
+            Some(endpoint) => {
+                context.one("aws:SourceVpc", &endpoint.vpc);
+                context.one("aws:SourceVpce", &endpoint.id);
+                context.one("aws:VpcSourceIp", &ip.to_string());
+            }
+        }
         context.one("aws:SecureTransport", if *tls { "true" } else { "false" });
         if let Some(agent) = user_agent {
             context.one("aws:UserAgent", agent);

@@ -10,11 +10,6 @@ use crate::kms::id::AccountId;
 pub struct Policy {
     /// In the order of the document.
     pub statements: Vec<Statement>,
-    /// Whether some verdict of it may depend on what program asks: such a verdict is good for
-    /// one request only.
-    pub about_programs: bool,
-    /// Whether some verdict of it may depend on the path of what the key is for.
-    pub about_paths: bool,
     /// When some verdict of it may change by itself: milliseconds since 1970, in no order.
     pub moments: Vec<i64>,
     /// Whether some verdict of it may depend on a condition key at all. Without, nobody needs to
@@ -25,21 +20,15 @@ pub struct Policy {
 impl Policy {
     /// Of compiled statements.
     pub fn new(statements: Vec<Statement>) -> Policy {
-        let about_programs = Self::keys_of(&statements).any(|key| PROGRAM_KEYS.contains(&key));
-        let about_paths = Self::keys_of(&statements).any(|key| key == PATH_KEY);
         let conditional = Self::keys_of(&statements).next().is_some();
         let moments = statements.iter().flat_map(|s| &s.conditions).flat_map(Condition::moments);
         let moments = moments.collect();
-        Policy { statements, about_programs, about_paths, moments, conditional }
+        Policy { statements, moments, conditional }
     }
 
     /// The condition keys that verdicts depend on.
     fn keys_of(statements: &[Statement]) -> impl Iterator<Item = &str> {
-        statements.iter().flat_map(|statement| {
-            let parts = statement.action.iter().chain(&statement.resource);
-            let patterns = parts.flat_map(|part| &part.patterns).flat_map(Pattern::variables);
-            statement.conditions.iter().flat_map(Condition::depends_on).chain(patterns)
-        })
+        statements.iter().flat_map(Statement::depends_on)
     }
 }
 
@@ -58,6 +47,42 @@ pub struct Statement {
     pub resource: Option<Part>,
     /// All must hold.
     pub conditions: Vec<Condition>,
+    /// What it asks about that not every request tells.
+    pub asks: AsksAbout,
+}
+
+impl Statement {
+    /// The condition keys, in lower case, that its outcome depends on.
+    pub fn depends_on(&self) -> impl Iterator<Item = &str> {
+        let parts = self.action.iter().chain(&self.resource);
+        let patterns = parts.flat_map(|part| &part.patterns).flat_map(Pattern::variables);
+        self.conditions.iter().flat_map(Condition::depends_on).chain(patterns)
+    }
+
+    /// The same, with what it asks about found out.
+    #[must_use]
+    pub fn knowing_what_it_asks(mut self) -> Statement {
+        let asks = |names: &[&str]| self.depends_on().any(|key| names.contains(&key));
+        self.asks = AsksAbout { programs: asks(&PROGRAM_KEYS), paths: asks(&[PATH_KEY]) };
+        self
+    }
+}
+
+/// What a verdict may depend on, besides what every request tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AsksAbout {
+    /// What program asks: the verdict is good for one request.
+    pub programs: bool,
+    /// Where in its volume the object is that the key is for.
+    pub paths: bool,
+}
+
+impl std::ops::BitOr for AsksAbout {
+    type Output = AsksAbout;
+
+    fn bitor(self, other: AsksAbout) -> AsksAbout {
+        AsksAbout { programs: self.programs | other.programs, paths: self.paths | other.paths }
+    }
 }
 
 /// What a statement does when it applies.

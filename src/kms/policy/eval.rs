@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::ast::{Effect, Part, Policy, PrincipalEntry, PrincipalPart, Statement};
+use super::ast::{AsksAbout, Effect, Part, Policy, PrincipalEntry, PrincipalPart, Statement};
 use crate::kms::caller::Principal;
 use crate::kms::id::AccountId;
 
@@ -142,6 +142,20 @@ pub fn evaluate(query: &Query<'_>, key_policy: Option<&Policy>, identity: &[&Pol
         _ => return Decision { verdict: Verdict::ImplicitDeny, by: None },
     };
     Decision { verdict: Verdict::Allow, by }
+}
+
+/// What decisions about `principal` may depend on, as far as this policy goes: statements that do
+/// not reach him have no say.
+pub fn asks_about(
+    policy: &Policy,
+    of: Where,
+    principal: &Principal,
+    owner: &AccountId,
+) -> AsksAbout {
+    let context = Context::new();
+    let query = Query { principal, action: "", resource: "", owner, context: &context };
+    let reaching = policy.statements.iter().filter(|s| reach(s, &query, of) != Reach::None);
+    reaching.fold(AsksAbout::default(), |asks, statement| asks | statement.asks)
 }
 
 /// The first statement of that effect that reaches the caller and applies.

@@ -15,6 +15,8 @@ pub mod pattern;
 #[cfg(test)]
 mod tests;
 
-pub use ast::Policy;
-pub use eval::{Context, ContextValue, Decision, Place, Query, Verdict, Where, evaluate};
+pub use ast::{AsksAbout, Policy};
+pub use eval::{
+    Context, ContextValue, Decision, Place, Query, Verdict, Where, asks_about, evaluate,
+};
 pub use parse::{identity_policy, key_policy, trust_policy};

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::ast::{Effect, Part, Policy, PrincipalEntry, PrincipalPart, Statement};
+use super::ast::{AsksAbout, Effect, Part, Policy, PrincipalEntry, PrincipalPart, Statement};
 use super::condition::Condition;
 use super::pattern::{Pattern, Syntax};
 use crate::kms::caller::Principal;
@@ -142,7 +142,9 @@ fn statement(
         Some(tree) => conditions(tree, &below("Condition"), variables)?,
         None => Vec::new(),
     };
-    Ok(Statement { sid, effect, principal, action, resource, conditions })
+    let asks = AsksAbout::default();
+    let read = Statement { sid, effect, principal, action, resource, conditions, asks };
+    Ok(read.knowing_what_it_asks())
 }
 
 fn principal_part(

@@ -15,7 +15,7 @@ use crate::kms::error::{InternalFault, KmsError, Violation};
 use crate::kms::hex;
 use crate::kms::id::{KeyId, key_arn};
 use crate::kms::key::Gate;
-use crate::kms::policy::Policy;
+use crate::kms::policy::{AsksAbout, Where, asks_about};
 use crate::secret::Secret;
 
 /// Most keys of one [`Service::generate_batch`].
@@ -44,15 +44,6 @@ impl FreshFor {
         };
         context
     }
-}
-
-/// What some policy in force asks about.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AsksAbout {
-    /// What program asks: a decision is good for one request.
-    pub programs: bool,
-    /// Where in the volume it is that the key is for.
-    pub paths: bool,
 }
 
 /// A data key that nothing has used yet.
@@ -184,15 +175,14 @@ impl Service {
             Ok(id) => self.key(id).ok().flatten(),
             Err(_) => self.named(principal, key, Naming::KeyOrAlias).ok().map(|named| named.key),
         };
+        let in_key =
+            key.map(|key| asks_about(&key.policy, Where::Key, principal, &key.record.account));
         let identity = self.identity_policies(principal).unwrap_or_default();
-        let any = |about: fn(&Policy) -> bool| {
-            key.as_ref().is_some_and(|key| about(&key.policy))
-                || identity.iter().any(|policy| about(policy))
-        };
-        AsksAbout {
-            programs: any(|policy| policy.about_programs),
-            paths: any(|policy| policy.about_paths),
-        }
+        let in_identity = identity
+            .iter()
+            .enumerate()
+            .map(|(at, policy)| asks_about(policy, Where::Identity(at), principal, &self.account));
+        in_identity.fold(in_key.unwrap_or_default(), |all, asks| all | asks)
     }
 
     /// Decides Decrypt on the key that a file names.

@@ -5,7 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use zerocopy::FromBytes;
+
 use super::{Buffer, Device, Received};
+use crate::sync::interrupt;
 use crate::transport::calls::Calls;
 use crate::transport::spare::Spare;
 use crate::transport::wire::abi::op;
@@ -33,11 +36,7 @@ impl Server {
         while let Some(request) = device.receive(buffer)? {
             buffer = match request.head().opcode {
                 op::FORGET | op::BATCH_FORGET => self.forget(request),
-                // Nothing that is under way waits without a bound; the kernel stops asking.
-                op::INTERRUPT => {
-                    device.reply(request.head().unique, Err(Errno(libc::ENOSYS)));
-                    request.empty()
-                }
+                op::INTERRUPT => give_up(request),
                 op::DESTROY => {
                     device.reply(request.head().unique, Ok(&[]));
                     request.empty()
@@ -93,6 +92,16 @@ pub fn may_wait(opcode: u32) -> bool {
             | op::COPY_FILE_RANGE
             | op::COPY_FILE_RANGE_64
     )
+}
+
+/// Notes that the caller of a request does not want it any more. That request is answered, sooner;
+/// this one is not.
+fn give_up(mut request: Received) -> Buffer {
+    let (args, _) = request.parts();
+    if let Ok((number, _)) = u64::read_from_prefix(args) {
+        interrupt::interrupt(number);
+    }
+    request.empty()
 }
 
 fn respond(calls: &Calls, device: &Device, mut request: Received) -> Buffer {

@@ -6,6 +6,7 @@ use super::abi::{self, InHeader};
 use super::decode::{Op, decode};
 use super::dirents::Dirents;
 use super::{Body, encode};
+use crate::sync::interrupt;
 use crate::transport::calls::Calls;
 use crate::volume::{Entry, Errno, Ino, ReqCtx};
 
@@ -67,6 +68,7 @@ pub fn answer(
     args: &[u8],
     body: &mut Body<'_>,
 ) -> Result<Reply, Errno> {
+    interrupt::begin(Some(head.unique));
     let input = body.bytes.get(..body.input).unwrap_or_default();
     let op = decode(head, args, input)?;
     let ino = Ino(head.nodeid);
