@@ -113,15 +113,13 @@ if [ $moto = yes ]; then
         sleep 0.2
     done
     name="moto $("$scratch/moto/bin/pip" list 2>/dev/null | awk '$1 == "moto" { print $2 }')"
-    export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
+    # It knows AWS's own Regions only, and answers 500 in any other.
+    export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION=us-east-1
     for target in Decrypt GenerateDataKey; do
-        # It answers 500 when sixteen ask at once; one at a time it does not.
-        for connections in 16 1; do
-            "$load" http "127.0.0.1:$moto_port" $target $connections 1 >/dev/null 2>&1 || continue
-            row "$target, $connections connections" "$name" \
-                "$load" http "127.0.0.1:$moto_port" $target $connections $seconds
-            break
-        done
+        connections=16
+        timeout 60 "$load" http "127.0.0.1:$moto_port" $target 16 1 >/dev/null 2>&1 || connections=1
+        row "$target, $connections connections" "$name" \
+            timeout 120 "$load" http "127.0.0.1:$moto_port" $target $connections $seconds
     done
     kill $server && wait $server 2>/dev/null
     server=''
