@@ -131,11 +131,12 @@ def stop(child, file):
     return rows_of(file.read().splitlines())
 
 
-def judge(name, rows, revoked):
-    """What is wrong with what one of USER's programs saw."""
-    before = [w for t, w in rows if t < revoked and w == "ok"]
+def judge(name, rows, asked, revoked):
+    """What is wrong with what one of USER's programs saw. The right went between `asked` and `revoked`: a
+    failure may come before the command that takes it away has ended."""
+    before = [w for t, w in rows if t < asked and w == "ok"]
     late = [(round(t - revoked, 3), w) for t, w in rows if t > revoked + 1 and w in ("ok", "wrong")]
-    failures = [t for t, w in rows if t >= revoked and w not in ("ok", "open")]
+    failures = [t for t, w in rows if t >= asked and w not in ("ok", "open")]
     if not before:
         return f"{name}: it never worked: {rows[:3]}"
     if late:
@@ -170,12 +171,13 @@ def main():
             second[1].readline()
         first = {name: at_work(file) for name, (_, file) in programs.items()}
         time.sleep(0.2)
+        asked = time.monotonic()
         put(DENY)
         revoked = time.monotonic()
         time.sleep(1.3)
         for name, (child, file) in programs.items():
             rows = first[name] + stop(child, file)
-            found = judge(name, rows, revoked)
+            found = judge(name, rows, asked, revoked)
             if found:
                 wrong.append(f"round {number}: {found}")
             good = [t - revoked for t, w in rows if w == "ok" and t > revoked]
