@@ -5,14 +5,19 @@
 //! everything when the epoch has moved, and reports once a minute how often each caller's
 //! decisions were answered from memory, so that the audit trail counts these uses too.
 
+mod background;
+mod wire;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::Mutex;
+
+use wire::{bounded, fresh_key, message, on_behalf, place, refusal, told};
 
 use super::ahead::Coming;
 use super::cache::{At, Cache, Commitment, Question};
@@ -20,23 +25,14 @@ use super::conn::KmsConn;
 use super::pool::{FIRST, Pool, ShelfId};
 use super::wants::Wants;
 use super::who::{Callers, Who};
-use crate::format::{FileId, VolumeId, WrappedKey};
-use crate::server::messages::{Answer, Ask, CachedUse, Fresh, Kind, Object, OnBehalf, Operation};
-use crate::server::messages::{KeyBytes, MAX_PATH, Place, Refusal, Told, VolumeNews, Wrapped};
+use crate::format::{VolumeId, WrappedKey};
+use crate::server::messages::{Answer, Ask, Fresh, Kind, Object, OnBehalf, Operation};
+use crate::server::messages::{KeyBytes, Place, Refusal, Told, VolumeNews, Wrapped};
 use crate::sync::interrupt;
 use crate::volume::keys as volume;
 use crate::volume::keys::{
-    Caller, DataKey, DataKeys, FreshFor, FreshKey, KeyContext, KeyError, Purpose, Resealed, Sealed,
+    Caller, DataKey, DataKeys, FreshFor, FreshKey, KeyContext, KeyError, Resealed, Sealed,
 };
-
-/// How often uses from memory are reported.
-const REPORT_EVERY: Duration = Duration::from_secs(60);
-
-/// How soon the background thread notices a new epoch.
-const TICK: Duration = Duration::from_millis(200);
-
-/// Keys of one question asked ahead: whoever wants one of them waits for all.
-const EARLY: usize = 64;
 
 /// Callers and CMKs whose uses are counted apart before a report is made early.
 const MAX_COUNTED: usize = 1000;
@@ -548,40 +544,6 @@ impl Inner {
         self.cache.key(of, moment.epoch)
     }
 
-    /// The thread that asks ahead.
-    fn ask_early(&self, jobs: &Receiver<Early>) {
-        while let Ok(Early { caller, moment, mut wanted }) = jobs.recv() {
-            while !wanted.is_empty() {
-                let rest = wanted.split_off(wanted.len().min(EARLY));
-                self.ask_some_early(caller, &moment, wanted);
-                wanted = rest;
-            }
-        }
-    }
-
-    fn ask_some_early(
-        &self,
-        caller: OnBehalf,
-        moment: &Moment,
-        wanted: Vec<(Question, (Wrapped, Place))>,
-    ) {
-        let (questions, items): (Vec<_>, Vec<_>) =
-            wanted.into_iter().filter(|(question, _)| self.coming.send(question)).unzip();
-        if !items.is_empty()
-            && !self.stopping.load(Ordering::SeqCst)
-            && self.conn.epoch() == moment.epoch
-            && let Ok(Answer::Keys(keys)) = self.ask(Ask::UnwrapAhead { caller, items })
-            && self.same_caller(caller, moment)
-        {
-            for (question, key) in questions.iter().zip(keys) {
-                let (Question::Unwrap(_, of, _), Some(key)) = (question, key) else { continue };
-                self.cache.allow(question.clone(), moment.epoch, moment.asked);
-                self.cache.keep(*of, moment.epoch, key.0);
-            }
-        }
-        self.coming.end(&questions);
-    }
-
     /// Whether the caller's groups are what they were before it was asked for: if not, the
     /// service may have seen the others.
     fn same_caller(&self, caller: OnBehalf, moment: &Moment) -> bool {
@@ -615,137 +577,6 @@ impl Inner {
         }
         *uses.entry(place).or_insert(0) += 1;
     }
-
-    fn report(&self, uses: HashMap<(OnBehalf, String), u64>) {
-        let uses: Vec<CachedUse> = uses
-            .into_iter()
-            .map(|((caller, key_id), hits)| CachedUse { caller, key_id, hits })
-            .collect();
-        if uses.is_empty() {
-            return;
-        }
-        if let Err(error) = self.done(Ask::CachedUses(uses.clone())) {
-            tracing::warn!(%error, "uses of cached decisions are not recorded yet");
-            // Kept for the next report, unless there are too many callers to keep them all.
-            let mut kept = self.uses.lock();
-            for one in uses.into_iter().take(MAX_COUNTED) {
-                *kept.entry((one.caller, one.key_id)).or_insert(0) += one.hits;
-            }
-        }
-    }
-
-    /// The background thread.
-    fn help(&self, jobs: &Receiver<Refill>) {
-        let mut seen = self.conn.epoch();
-        let mut reported = Instant::now();
-        while !self.stopping.load(Ordering::SeqCst) {
-            if let Ok(job) = jobs.recv_timeout(TICK) {
-                self.refill(&job);
-            }
-            let epoch = self.conn.epoch();
-            if epoch != seen {
-                // They would not be given out any more; this wipes them.
-                self.cache.clear(epoch);
-                self.pool.clear();
-                seen = epoch;
-            }
-            if reported.elapsed() >= REPORT_EVERY {
-                let uses = std::mem::take(&mut *self.uses.lock());
-                self.report(uses);
-                reported = Instant::now();
-            }
-        }
-        let uses = std::mem::take(&mut *self.uses.lock());
-        self.report(uses);
-    }
-
-    /// Wipes everything, for good.
-    fn forget(&self) {
-        self.cache.clear(u64::MAX);
-        self.pool.clear();
-    }
-
-    fn refill(&self, job: &Refill) {
-        let epoch = self.conn.epoch();
-        match self.make(job.caller, &job.shelf, &job.told, job.count) {
-            Ok((keys, _)) => self.pool.put(&job.shelf, epoch, keys),
-            Err(error) => {
-                // Whoever needs a key next will meet the same error and be told.
-                tracing::debug!(%error, "the key pool could not be refilled");
-                self.pool.give_up(&job.shelf);
-            }
-        }
-    }
-}
-
-fn refusal(answer: &Answer) -> KeyError {
-    match answer {
-        Answer::No(Refusal::Denied) => KeyError::Denied,
-        Answer::No(Refusal::PathWanted) => KeyError::PathWanted,
-        Answer::No(Refusal::Corrupt) => KeyError::Corrupt,
-        Answer::No(Refusal::Unusable | Refusal::Unavailable) => KeyError::Unusable,
-        Answer::No(Refusal::BadRequest) => {
-            tracing::error!("the key service does not understand the question");
-            KeyError::Unusable
-        }
-        _ => {
-            tracing::error!("the key service gave an answer that does not fit the question");
-            KeyError::Unusable
-        }
-    }
-}
-
-fn on_behalf(caller: Caller) -> OnBehalf {
-    match caller {
-        Caller::Service => OnBehalf::Service,
-        Caller::User { uid, gid, pid, operation } => {
-            let operation = match operation {
-                // Whoever asks for both has asked for the other by itself before.
-                volume::Operation::Read | volume::Operation::ReadWrite => Operation::Read,
-                volume::Operation::Write => Operation::Write,
-                volume::Operation::Create => Operation::Create,
-                volume::Operation::List => Operation::List,
-            };
-            OnBehalf::User { uid, gid, pid, operation }
-        }
-    }
-}
-
-/// What the service is told of a path. One that is too long to be told is not passed over: who
-/// makes such a path must not get past a policy.
-fn told(path: Option<&str>) -> Result<Told, KeyError> {
-    match path {
-        None => Ok(Told::Unknown),
-        Some(path) if path.len() > MAX_PATH => Err(KeyError::Denied),
-        Some(path) => Ok(Told::Path(path.to_owned())),
-    }
-}
-
-fn place(context: &KeyContext) -> Place {
-    let object = match context.purpose {
-        Purpose::Volume => Object::Volume,
-        Purpose::Directory(id) => Object::Directory(id.0),
-        Purpose::File(id) => Object::File(id.0),
-    };
-    Place { volume: context.volume.0, object }
-}
-
-fn message(wrapped: &WrappedKey) -> Wrapped {
-    Wrapped { key_id: wrapped.key_id.clone(), version: wrapped.version, blob: wrapped.blob.clone() }
-}
-
-fn fresh_key(fresh: Fresh) -> FreshKey {
-    let Wrapped { key_id, version, blob } = fresh.wrapped;
-    FreshKey {
-        id: FileId(fresh.id),
-        key: fresh.key.0,
-        wrapped: WrappedKey { key_id, version, blob },
-    }
-}
-
-/// Short enough for a frame; the service bounds it further.
-fn bounded(text: &str) -> String {
-    text.chars().take(1024).collect()
 }
 
 #[cfg(test)]

@@ -195,8 +195,11 @@ pub(super) fn sealed_attributes(pin: &Pinned<'_>) -> Result<Vec<Vec<u8>>, LowerE
     Ok(names.split(|&b| b == 0).filter(sealed).map(<[u8]>::to_vec).collect())
 }
 
+/// The directory of copies, and the names in it.
+type Found = (Dir, Vec<Vec<u8>>);
+
 /// What lies in `.kmsfs/rekey`, if there is such a directory.
-fn names(kmsfs: &Dir) -> Result<Option<(Dir, Vec<Vec<u8>>)>, LowerError> {
+fn names(kmsfs: &Dir) -> Result<Option<Found>, LowerError> {
     let dir = match kmsfs.open_dir(DIR) {
         Err(LowerError::NOENT) => return Ok(None),
         other => other?,

@@ -4,8 +4,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use super::*;
 use crate::client::conn::Unreachable;
+use crate::format::FileId;
 use crate::secret::Secret;
+use crate::server::messages::CachedUse;
 use crate::server::messages::{Fresh, KeyBytes};
+use crate::volume::keys::Purpose;
 
 /// Wraps a key by writing it down; denies the uids that it is told to.
 #[derive(Default)]
