@@ -8,7 +8,7 @@
 //! `writer` is held by a changing call from its first look at the store to its commit, so that
 //! checks and changes are one. `loading` is held shared while a record goes from the store to
 //! the cache and exclusively while a commit empties the cache, so that no old record is left
-//! there ([`forget`] says which). `writer` comes before `loading`; neither is held while waiting for an epoch.
+//! there (`forget` says which). `writer` comes before `loading`; neither is held while waiting for an epoch.
 
 mod aliases;
 mod asymmetric;
