@@ -80,6 +80,8 @@ pub struct Connection {
     stream: TcpStream,
     received: Vec<u8>,
     sent: Instant,
+    /// The service closes it after its last answer.
+    over: bool,
 }
 
 impl Connection {
@@ -88,7 +90,7 @@ impl Connection {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(!blocking)?;
-        Ok(Connection { stream, received: Vec::new(), sent: Instant::now() })
+        Ok(Connection { stream, received: Vec::new(), sent: Instant::now(), over: false })
     }
 
     /// Sends a request: it fits the socket's buffer.
@@ -108,8 +110,9 @@ impl Connection {
                 Err(error) => return Err(error.into()),
             };
             self.received.extend_from_slice(buffer.get(..got).unwrap_or_default());
-            if let Some(body) = whole(&self.received)? {
+            if let Some((body, over)) = whole(&self.received)? {
                 self.received.clear();
+                self.over = over;
                 return Ok(Some(body));
             }
         }
@@ -117,6 +120,10 @@ impl Connection {
 
     /// Sends and waits; for a connection that blocks.
     pub fn ask(&mut self, signer: &mut Signer, target: &str, body: &str) -> Outcome<String> {
+        if self.over {
+            self.stream = TcpStream::connect(self.stream.peer_addr()?)?;
+            self.over = false;
+        }
         let mut request = Vec::new();
         signer.write(target, body, &mut request)?;
         self.send(&request)?;
@@ -124,8 +131,8 @@ impl Connection {
     }
 }
 
-/// The body of a response, once it is whole.
-fn whole(received: &[u8]) -> Outcome<Option<String>> {
+/// The body of a response, once it is whole, and whether the connection ends with it.
+fn whole(received: &[u8]) -> Outcome<Option<(String, bool)>> {
     let Some(end) = received.windows(4).position(|four| four == b"\r\n\r\n") else {
         return Ok(None);
     };
@@ -140,7 +147,9 @@ fn whole(received: &[u8]) -> Outcome<Option<String>> {
         return Ok(None);
     }
     let body = String::from_utf8(body.to_vec())?;
-    if head.starts_with("HTTP/1.1 200") { Ok(Some(body)) } else { Err(body.into()) }
+    let (version, rest) = head.split_once(' ').ok_or("an answer without a status")?;
+    let over = version == "HTTP/1.0" || head.to_ascii_lowercase().contains("connection: close");
+    if rest.starts_with("200") { Ok(Some((body, over))) } else { Err(body.into()) }
 }
 
 /// The value of a text member; enough of JSON for what this asks for.
@@ -245,6 +254,10 @@ fn load(
             if Instant::now() > until {
                 under_way -= 1;
                 continue;
+            }
+            if connection.over {
+                *connection = Connection::new(address, false)?;
+                epoll::add(&epoll, &connection.stream, event.data, epoll::EventFlags::IN)?;
             }
             request.clear();
             signer.write(target, body, &mut request)?;
