@@ -78,6 +78,17 @@ impl Callers {
         self.now(caller)
     }
 
+    /// Lets go of processes whose groups are not believed any more. To be called now and then.
+    pub fn forget_old(&self) {
+        let mut seen = self.seen.lock();
+        let old = |known: &Known| known.at.elapsed() >= GROUPS_LIFE;
+        let gone: Vec<_> =
+            seen.iter().filter(|(_, known)| old(known)).map(|(who, _)| *who).collect();
+        for who in gone {
+            seen.pop(&who);
+        }
+    }
+
     /// The caller as it is now.
     pub fn now(&self, caller: OnBehalf) -> Who {
         let OnBehalf::User { uid, gid, pid, operation } = caller else { return Who::Service };
@@ -139,6 +150,18 @@ mod tests {
         child.wait().unwrap();
         // Its number is free now; whoever gets it has nothing of its.
         assert_eq!(callers.recent(its), Who::User { uid, gid: 5, groups: None, operation });
+    }
+
+    #[test]
+    fn no_descriptor_is_held_for_longer_than_groups_are_believed() {
+        let callers = Callers::default();
+        let (uid, operation) = (rustix::process::geteuid().as_raw(), Operation::Read);
+        callers.now(OnBehalf::User { uid, gid: 5, pid: std::process::id(), operation });
+        callers.forget_old();
+        assert_eq!(callers.seen.lock().len(), 1);
+        std::thread::sleep(GROUPS_LIFE);
+        callers.forget_old();
+        assert_eq!(callers.seen.lock().len(), 0);
     }
 
     #[test]

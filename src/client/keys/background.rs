@@ -80,6 +80,7 @@ impl Inner {
             if let Ok(job) = jobs.recv_timeout(TICK) {
                 self.refill(&job);
             }
+            self.callers.forget_old();
             let epoch = self.conn.epoch();
             if epoch != seen {
                 // They would not be given out any more; this wipes them.
