@@ -10,7 +10,7 @@
 # Nothing is left out silently: what cannot run has failed.
 . "$(dirname "$0")/lib.sh"
 
-rounds=8 kills=6 fuzz=20 names=()
+rounds=5 kills=5 fuzz=20 names=()
 for argument in "$@"; do
     case $argument in
         --soak) rounds=50 kills=200 fuzz=600 ;;
