@@ -65,7 +65,12 @@ impl Journal {
             }
         }
         let (name, ready) = (self.named(""), self.named(REKEY_READY));
-        self.dir.rename(&name, &self.dir, &ready, RenameFlags::empty())?;
+        self.dir.rename(&name, &self.dir, &ready, RenameFlags::empty())
+    }
+
+    /// Makes durable that the copy counts. If that fails, nobody knows whether it does: nothing of
+    /// the file may change until the next mount has looked.
+    pub fn settle(&self) -> Result<(), LowerError> {
         if self.durable { self.dir.open_for_reading()?.sync() } else { Ok(()) }
     }
 

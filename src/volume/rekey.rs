@@ -114,6 +114,7 @@ impl Volume {
             let before = |e| Kept::Not(FileError::Lower(e));
             reseal_attributes(file.key_of_attributes().xattr(), &copy, from, to, durable)?;
             journal.ready(&at).map_err(before)?;
+            journal.settle().map_err(Kept::HalfWay)?;
             // There is no way back any more; a disk that was full may not be next time.
             let mut applied = apply(from, to, durable);
             for _ in 1..TRIES {
