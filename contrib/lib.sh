@@ -33,8 +33,8 @@ packages() {
     command -v apt-get >/dev/null || die "please install: ${missing[*]} (no apt-get here)"
     say "installing ${missing[*]}"
     as_root env DEBIAN_FRONTEND=noninteractive sh -c '
-        apt-get install -y -qq --no-install-recommends "$@" ||
-        { apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@"; }' sh "${missing[@]}" \
+        install="apt-get install -y -qq --no-install-recommends -o Dpkg::Options::=--force-confold"
+        $install "$@" || { apt-get update -qq && $install "$@"; }' sh "${missing[@]}" \
         >/dev/null </dev/null || die "could not install: ${missing[*]}"
 }
 

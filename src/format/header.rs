@@ -231,6 +231,11 @@ impl UnverifiedHeader {
         self.header.mtime
     }
 
+    /// Whether it has names that it keeps no link tag of.
+    pub fn multi_link(&self) -> bool {
+        self.header.multi_link
+    }
+
     /// What the header says about the mount that wrote it.
     pub fn session(&self) -> u64 {
         self.header.session

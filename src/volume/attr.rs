@@ -1,6 +1,6 @@
 //! Attributes: showing them and setting them.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
@@ -36,7 +36,8 @@ impl Volume {
         if let Some(file) = open {
             return Ok(self.attr_at(inode, &file.io().stat()?, None));
         }
-        if let Some(pin) = inode.pin.lock().clone() {
+        let _here = inode.settled();
+        if let Some(pin) = inode.pinned() {
             return Ok(self.attr_at(inode, &Pinned::new(pin.as_fd()).stat()?, None));
         }
         let alias = inode.alias().ok_or(Errno::ESTALE)?;
@@ -63,17 +64,25 @@ impl Volume {
         if let Some(file) = open {
             return work(&Pinned::new(file.io().fd()));
         }
-        if let Some(pin) = inode.pin.lock().clone() {
-            return work(&Pinned::new(pin.as_fd()));
+        let pin = {
+            let _here = inode.settled();
+            self.pin_of(inode)?
+        };
+        work(&Pinned::new(pin.as_fd()))
+    }
+
+    /// A reference to an inode that is settled and no directory.
+    pub(super) fn pin_of(&self, inode: &Arc<Inode>) -> Result<Arc<OwnedFd>, Errno> {
+        if let Some(pin) = inode.pinned() {
+            return Ok(pin);
         }
         let alias = inode.alias().ok_or(Errno::ESTALE)?;
         let (_, parent) = self.dir_and_fd(alias.parent)?;
         let pin = parent.pin(&alias.lower)?;
-        let pinned = Pinned::new(pin.as_fd());
-        if pinned.stat()?.ino != inode.lower_ino() {
+        if Pinned::new(pin.as_fd()).stat()?.ino != inode.lower_ino() {
             return Err(Errno::ESTALE);
         }
-        work(&pinned)
+        Ok(Arc::new(pin))
     }
 
     /// chmod, chown, truncate and utimens in one, as SETATTR has it.

@@ -151,7 +151,10 @@ impl Volume {
                 .sync(&self.env(), !datasync)
                 .map_err(|e| self.file_errno(&handle.inode, &file, e))?,
             // Settled before it was locked away, and no more than that.
-            None => self.open_lower(&handle.inode)?.0.sync(!datasync)?,
+            None => {
+                let _here = handle.inode.settled();
+                self.open_lower(&handle.inode)?.0.sync(!datasync)?;
+            }
         }
         match handle.inode.alias() {
             Some(alias) => self.sync_dirs(alias.parent),

@@ -129,6 +129,10 @@ impl Volume {
         if inode.kind != FileKind::Directory {
             return Err(Errno::ENOTDIR);
         }
+        if let Some(state) = inode.dir.lock().as_ref() {
+            return Ok(Arc::clone(state));
+        }
+        let _here = inode.settled();
         let mut slot = inode.dir.lock();
         if let Some(state) = slot.as_ref() {
             return Ok(Arc::clone(state));
@@ -161,6 +165,7 @@ impl Volume {
         if let Some(fd) = state.fd.load_full() {
             return Ok(fd);
         }
+        let _here = inode.settled();
         let lower = self.open_dir_of(inode)?;
         Ok(self.keep_fd(state, lower))
     }
@@ -181,12 +186,12 @@ impl Volume {
         fd
     }
 
-    /// Opens a directory below by what is known of it.
+    /// Opens a directory that is settled by what is known of it.
     fn open_dir_of(&self, inode: &Arc<Inode>) -> Result<Dir, Errno> {
         if inode.ino == Ino::ROOT {
             return Ok(self.root.open_dir(b".")?);
         }
-        if let Some(pin) = inode.pin.lock().clone() {
+        if let Some(pin) = inode.pinned() {
             return Ok(Dir::new(pin.try_clone().map_err(|_| Errno(libc::EMFILE))?));
         }
         let alias = inode.alias().ok_or(Errno::ESTALE)?;

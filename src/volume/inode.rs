@@ -11,7 +11,7 @@ use dashmap::DashMap;
 
 use crate::lower::LowerStat;
 use crate::sync::atomic::{AtomicU64, Ordering};
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
 
 use super::directory::DirState;
 use super::file::FileState;
@@ -39,6 +39,9 @@ pub(super) struct Inode {
     lower_ino: AtomicU64,
     pub kind: FileKind,
     lookups: AtomicU64,
+    /// Held for writing while names, pin and link tag are not in step with each other or with what
+    /// is below; for reading by whoever goes by them, see [`Inode::settled`].
+    pub place: RwLock<()>,
     /// Known names, the one looked up last at the end.
     pub aliases: Mutex<Vec<Alias>>,
     /// Keeps a nameless inode reachable.
@@ -56,6 +59,7 @@ impl Inode {
             lower_ino: AtomicU64::new(lower_ino),
             kind,
             lookups: AtomicU64::new(0),
+            place: RwLock::default(),
             aliases: Mutex::default(),
             pin: Mutex::default(),
             dir: Mutex::default(),
@@ -66,6 +70,18 @@ impl Inode {
     /// The lower inode number, to notice that a name means another object by now.
     pub fn lower_ino(&self) -> u64 {
         self.lower_ino.load(Ordering::Acquire)
+    }
+
+    /// Keeps it where it is, for one who reaches it by name: otherwise an open in the middle of a
+    /// rename would find the new name without its tag. Not to be taken twice.
+    pub fn settled(&self) -> RwLockReadGuard<'_, ()> {
+        self.place.read()
+    }
+
+    /// What keeps it reachable without a name. The lock is not held on return: whoever holds a
+    /// file's lock takes this one.
+    pub fn pinned(&self) -> Option<Arc<OwnedFd>> {
+        self.pin.lock().clone()
     }
 
     /// The name it was last seen under.

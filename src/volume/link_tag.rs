@@ -98,10 +98,12 @@ impl Volume {
         let id = head.header.id();
         let old_tag = self.tag_for(present.parent, &present.lower, &id)?;
         let Some(old_place) = head.place_of(&old_tag).or(excused.then_some(SLOT_A_TAG)) else {
-            tracing::warn!(
-                inode = inode.ino.0,
-                "its link tag is not for its name; it gets no other"
-            );
+            if !head.header.multi_link() {
+                tracing::warn!(
+                    inode = inode.ino.0,
+                    "its link tag is not for its name; it gets no other"
+                );
+            }
             return Ok(true);
         };
         let (place, tag) = match change {
@@ -124,7 +126,7 @@ impl Volume {
         let io: &dyn FileIo = match &open.state {
             Some(file) => file.io(),
             None => {
-                let pin = inode.pin.lock().clone().ok_or(Errno::ESTALE)?;
+                let pin = inode.pinned().ok_or(Errno::ESTALE)?;
                 lower = self.io(Pinned::new(pin.as_fd()).reopen(true)?.0);
                 lower.as_ref()
             }

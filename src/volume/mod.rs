@@ -17,8 +17,8 @@
 //! | `errno` | which error becomes which number |
 //!
 //! # Locks
-//! In this order: an inode's open file, a directory's state (child before parent), pins and
-//! aliases, a file's meta, its pages. None is held across a call for another inode's key.
+//! In this order: an inode's place (child before parent), its open file, a directory's state (child
+//! before parent), pins and aliases, a file's meta, its pages. None is held across a call for another inode's key.
 
 mod ahead;
 mod attr;

@@ -30,6 +30,7 @@ impl Volume {
             FileKind::Directory => return Err(Errno::EISDIR),
             _ => return Err(Errno::EINVAL),
         }
+        let _here = inode.settled();
         let mut open = inode.file.lock();
         let file = match &open.state {
             Some(file) => {
@@ -123,10 +124,10 @@ impl Volume {
         }
     }
 
-    /// Opens the lower file of an inode: one open, by name or by pin.
+    /// Opens the lower file of an inode that is settled: one open, by name or by pin.
     pub(super) fn open_lower(&self, inode: &Arc<Inode>) -> Result<(LowerFile, bool), Errno> {
         let write = !self.read_only;
-        if let Some(pin) = inode.pin.lock().clone() {
+        if let Some(pin) = inode.pinned() {
             return Ok(Pinned::new(std::os::fd::AsFd::as_fd(&*pin)).reopen(write)?);
         }
         let alias = inode.alias().ok_or(Errno::ESTALE)?;
@@ -300,6 +301,7 @@ impl Volume {
         &self,
         inode: &Arc<Inode>,
     ) -> Result<Option<UnverifiedHeader>, Errno> {
+        let _here = inode.settled();
         let alias = inode.alias().ok_or(Errno::ESTALE)?;
         let (_, parent) = self.dir_and_fd(alias.parent)?;
         let (file, _) = parent.open_file(&alias.lower, false)?;

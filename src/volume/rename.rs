@@ -3,13 +3,14 @@
 use rustix::fs::RenameFlags;
 
 use crate::lower::{Dir, LowerError};
-use crate::sync::Arc;
+use crate::sync::{Arc, RwLockWriteGuard};
 
 use super::Volume;
 use super::inode::{Alias, Inode};
 use super::keys::{Caller, KeyContext, KeyError, Operation, Purpose};
 use super::link_tag::NameChange;
 use super::place::Spot;
+use super::tree::EmptiedDir;
 use super::types::{Entry, Errno, FileKind, Ino, ReqCtx};
 
 impl Volume {
@@ -73,7 +74,7 @@ impl Volume {
             Err(e) if e == Errno::ENOENT => None,
             Err(e) => return Err(e),
         };
-        let mut replaced = None;
+        let (mut replaced, mut emptied) = (None, None);
         if let Some((target, _)) = &target
             && !exchange
             && !flags.contains(RenameFlags::NOREPLACE)
@@ -83,23 +84,30 @@ impl Volume {
             }
             match target.kind {
                 FileKind::Directory if moved.kind == FileKind::Directory => {
-                    replaced = self.remove_dir_below(&to_fd, &new.lower)?;
+                    emptied = Some(self.empty_dir(&to_fd, &new.lower)?);
                 }
                 FileKind::Directory => return Err(Errno::EISDIR),
                 _ if moved.kind == FileKind::Directory => return Err(Errno::ENOTDIR),
                 _ => replaced = self.before_removal(new_parent, &to_fd, &new.lower)?,
             }
         }
-        if moved.kind == FileKind::Symlink && !exchange {
-            self.move_symlink(&old, &new, flags)?;
+        let partner = target.as_ref().filter(|_| exchange).map(|(target, _)| target);
+        let _moving = Moving::both(&moved, partner);
+        let done = if moved.kind == FileKind::Symlink && !exchange {
+            self.move_symlink(&old, &new, flags)
         } else {
-            if let Err(e) = from_fd.rename(&old.lower, &to_fd, &new.lower, flags) {
-                if let Some(gone) = replaced {
-                    self.still_there(&gone, &new);
-                }
-                return Err(e.into());
+            from_fd.rename(&old.lower, &to_fd, &new.lower, flags).map_err(Errno::from)
+        };
+        if let Err(e) = done {
+            if let Some(gone) = replaced {
+                self.still_there(&gone, &new);
             }
+            if let Some(emptied) = emptied {
+                self.refill_dir(&emptied);
+            }
+            return Err(e);
         }
+        let replaced = replaced.or_else(|| emptied.and_then(EmptiedDir::gone));
         if let Some(gone) = replaced {
             self.after_replacement(&gone, new_parent, &new.lower);
         }
@@ -330,6 +338,28 @@ impl Volume {
         }
         self.walked.moved(&fd, &new.lower);
         self.entry_of(new_parent, &fd, &new.lower)
+    }
+}
+
+/// Whoever is being moved, kept from being reached by name.
+struct Moving<'a> {
+    _one: RwLockWriteGuard<'a, ()>,
+    _other: Option<RwLockWriteGuard<'a, ()>>,
+}
+
+impl<'a> Moving<'a> {
+    /// In the order of numbers, so that two exchanges do not wait for each other.
+    fn both(one: &'a Inode, other: Option<&'a Arc<Inode>>) -> Moving<'a> {
+        match other {
+            Some(other) if other.ino < one.ino => {
+                let first = other.place.write();
+                Moving { _one: one.place.write(), _other: Some(first) }
+            }
+            Some(other) if other.ino > one.ino => {
+                Moving { _one: one.place.write(), _other: Some(other.place.write()) }
+            }
+            _ => Moving { _one: one.place.write(), _other: None },
+        }
     }
 }
 

@@ -74,6 +74,7 @@ impl Volume {
 
     /// Gives a handle its file back, if its opener may use it.
     pub(super) fn unlock(&self, handle: &FileHandle) -> Result<Arc<FileState>, Errno> {
+        let _here = handle.inode.settled();
         let mut open = handle.inode.file.lock();
         let file = match &open.state {
             Some(file) => {

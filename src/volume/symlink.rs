@@ -43,11 +43,12 @@ impl Volume {
         if inode.kind != FileKind::Symlink {
             return Err(Errno::EINVAL);
         }
+        let _here = inode.settled();
         let alias = inode.alias();
         // A link that has no name any more is nobody's in particular.
         let parent = alias.as_ref().map_or(Ino::ROOT, |alias| alias.parent);
         self.judge_dir(&self.dir_and_fd(parent)?.0, self.caller(cx), Spot::At(&inode))?;
-        let text = self.with_pinned(&inode, |pin| Ok(pin.readlink()?))?;
+        let text = Pinned::new(self.pin_of(&inode)?.as_fd()).readlink()?;
         self.open_target(alias.as_ref(), &text).map_err(|e| match e {
             Errno::EIO => self.tampered(Purpose::Volume, &inode, "a link target"),
             e => e,

@@ -87,7 +87,7 @@ impl Volume {
         (parent, state, fd): (Ino, &DirState, &Arc<Dir>),
         lower: &CipherName,
     ) -> Result<Entry, Errno> {
-        let pin = inode.pin.lock().clone().ok_or(Errno::ENOENT)?;
+        let pin = inode.pinned().ok_or(Errno::ENOENT)?;
         let new = Alias { parent, lower: lower.name().as_bytes().into() };
         self.write_sidecar(fd, lower)?;
         let open = inode.file.lock().state.clone();

@@ -1,6 +1,7 @@
 //! Names: looking them up, making them, removing them.
 
 use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::OwnedFd;
 
 use arc_swap::ArcSwapOption;
 use rustix::fs::FileType;
@@ -282,6 +283,7 @@ impl Volume {
         let pin = fd.pin(lname)?;
         let st = Pinned::new(std::os::fd::AsFd::as_fd(&pin)).stat()?;
         let Some(inode) = self.inodes.get(self.inodes.number(st.ino)) else { return Ok(None) };
+        let moving = inode.place.write();
         if inode.kind == FileKind::Regular && st.nlink > 1 {
             let alias = Alias { parent, lower: lname.into() };
             inode.seen_as(alias.clone());
@@ -289,15 +291,13 @@ impl Volume {
             self.retag(&inode, &alias, NameChange::Gone, &alias, excused)?;
         }
         *inode.pin.lock() = Some(Arc::new(pin));
+        drop(moving);
         Ok(Some(inode))
     }
 
     /// Takes back what [`Volume::before_removal`] did, for a name that could not be removed.
     pub(super) fn still_there(&self, inode: &Arc<Inode>, alias: &Alias) {
-        if inode.kind == FileKind::Directory {
-            // Its own removal came first and did succeed: it stays pinned.
-            return;
-        }
+        let _moving = inode.place.write();
         let Some(pin) = inode.pin.lock().take() else { return };
         let links = Pinned::new(std::os::fd::AsFd::as_fd(&pin)).stat().map_or(2, |st| st.nlink);
         if inode.kind == FileKind::Regular
@@ -338,17 +338,22 @@ impl Volume {
         let (state, fd) = self.dir_and_fd(parent)?;
         let lower = state.lower_name(name)?;
         let lname = lower.name().as_bytes();
-        let gone = self.remove_dir_below(&fd, lname)?;
+        let emptied = self.empty_dir(&fd, lname)?;
+        if let Err(e) = fd.rmdir(lname) {
+            self.refill_dir(&emptied);
+            return Err(e.into());
+        }
+        let gone = emptied.gone();
         self.after_removal(gone, parent, &fd, lname);
         Ok(())
     }
 
-    /// Takes an empty directory away. Its header goes first; if the rest fails it comes back.
-    pub(super) fn remove_dir_below(
-        &self,
-        fd: &Dir,
-        lname: &[u8],
-    ) -> Result<Option<Arc<Inode>>, Errno> {
+    /// Makes the directory `lname`, in which nothing is for a user, empty below, so that it can be
+    /// removed or replaced. [`Volume::refill_dir`] takes it back.
+    ///
+    /// # Crash
+    /// An empty directory without its header starts again, empty, at its next use.
+    pub(super) fn empty_dir(&self, fd: &Dir, lname: &[u8]) -> Result<EmptiedDir, Errno> {
         let pin = fd.pin(lname)?;
         let st = Pinned::new(std::os::fd::AsFd::as_fd(&pin)).stat()?;
         if st.file_type() != FileType::Directory {
@@ -357,31 +362,31 @@ impl Volume {
         let dir = fd.open_dir(lname)?;
         self.must_be_empty(&dir)?;
         let inode = self.inodes.get(self.inodes.number(st.ino));
-        let header = crate::format::DIR_HEADER.as_bytes();
-        let kept = match dir.open_file(header, false) {
+        let name = crate::format::DIR_HEADER.as_bytes();
+        let header = match dir.open_file(name, false) {
             Ok((file, _)) => {
-                let mut bytes = [0u8; crate::format::DIR_HEADER_LEN];
-                file.read_at(&mut [std::io::IoSliceMut::new(&mut bytes)], 0)?;
-                dir.unlink(header)?;
+                let mut bytes = [0u8; DIR_HEADER_LEN];
+                file.read_at(&mut [IoSliceMut::new(&mut bytes)], 0)?;
+                dir.unlink(name)?;
                 Some(bytes)
             }
             Err(LowerError::NOENT) => None,
             Err(e) => return Err(e.into()),
         };
-        if let Err(e) = fd.rmdir(lname) {
-            if let Some(bytes) = kept {
-                let file = dir.create_file(header, 0o644)?;
-                file.write_at(&[IoSlice::new(&bytes)], 0)?;
-            }
-            return Err(e.into());
+        Ok(EmptiedDir { inode, pin, dir, header })
+    }
+
+    /// Puts the header of a directory that could not be removed back.
+    pub(super) fn refill_dir(&self, emptied: &EmptiedDir) {
+        let put_back = || -> Result<(), LowerError> {
+            let Some(bytes) = &emptied.header else { return Ok(()) };
+            let file = emptied.dir.create_file(crate::format::DIR_HEADER.as_bytes(), 0o644)?;
+            file.write_at(&[IoSlice::new(bytes)], 0)
+        };
+        if put_back().is_err() {
+            // It starts again, empty, once this session counts as stopped.
+            self.sessions.spoil();
         }
-        if let Some(inode) = &inode {
-            *inode.pin.lock() = Some(Arc::new(pin));
-            if let Some(state) = inode.dir.lock().as_ref() {
-                state.close();
-            }
-        }
-        Ok(inode)
     }
 
     /// ENOTEMPTY if anything but the directory's own header is in it. Sidecars that outlived
@@ -463,6 +468,28 @@ impl Volume {
             Pinned::new(std::os::fd::AsFd::as_fd(&pin)).chmod(perm)?;
         }
         Ok(())
+    }
+}
+
+/// An empty directory whose header was taken out of it.
+pub(super) struct EmptiedDir {
+    inode: Option<Arc<Inode>>,
+    pin: OwnedFd,
+    dir: Dir,
+    header: Option<[u8; DIR_HEADER_LEN]>,
+}
+
+impl EmptiedDir {
+    /// It has been removed. Gives its inode if the kernel remembers it, pinned.
+    pub fn gone(self) -> Option<Arc<Inode>> {
+        let inode = self.inode?;
+        let moving = inode.place.write();
+        *inode.pin.lock() = Some(Arc::new(self.pin));
+        if let Some(state) = inode.dir.lock().as_ref() {
+            state.close();
+        }
+        drop(moving);
+        Some(inode)
     }
 }
 

@@ -3,6 +3,7 @@
 show: sixteen tebibytes, birth times, handles, a listing of many names in bounded memory, a quota, read-only media."""
 
 import ctypes
+import errno
 import itertools
 import os
 import subprocess
@@ -108,10 +109,33 @@ def only_here(tally, mount):
     by_handle(tally, top)
     st, below = os.statvfs(top), os.statvfs(mount.lower)
     tally.check("df is right", (st.f_blocks, st.f_frsize, st.f_files, st.f_namemax) == (below.f_blocks, below.f_frsize, below.f_files, 255))
+    replace_fails(tally, mount)
     for n in range(20):
         (top / f"ino{n}").touch()
     listed = {e.name: e.inode() for e in os.scandir(top)}
     tally.check("a listing's numbers are stat's", all(os.lstat(top / n).st_ino == i for n, i in listed.items()))
+
+
+def replace_fails(tally, mount):
+    """A directory that was to be replaced is there still when the rename below fails."""
+    coming, there = mount.path / "coming", mount.path / "there"
+    coming.mkdir()
+    there.mkdir(0o751)
+    number = os.stat(there).st_ino
+    below = mount.lower / os.getxattr(coming, "kmsfs.lower-name").decode()
+    # What is mounted on cannot be renamed.
+    subprocess.run(["mount", "--bind", str(below), str(below)], check=True)
+    try:
+        tally.check("a rename that fails below says so", fault(lambda: os.rename(coming, there)) == errno.EBUSY)
+    finally:
+        subprocess.run(["umount", str(below)], check=True)
+    st = os.stat(there)
+    tally.check("and what it was to replace is as it was", (st.st_ino, oct(st.st_mode), st.st_nlink) == (number, "0o40751", 2), st)
+    (there / "inside").write_bytes(b"1")
+    tally.check("and of use", os.listdir(there) == ["inside"] and fault(lambda: os.rename(coming, there)) == errno.ENOTEMPTY)
+    os.unlink(there / "inside")
+    os.rename(coming, there)
+    os.rmdir(there)
 
 
 def resident(pid):

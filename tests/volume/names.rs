@@ -1,5 +1,7 @@
 //! Names: long ones, odd ones, links, and what stands below.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use kmsfs::volume::WriteFrom;
 use kmsfs::volume::{Errno, FileKind, Ino};
 
@@ -72,6 +74,51 @@ fn symlinks_of_every_length_survive_moves_and_links() {
         }
         fs.v().unlink(&CX, fs.lookup("d").unwrap().attr.ino, b"moved").unwrap();
     }
+}
+
+/// An open that comes by inode, as through /proc/self/fd, waits for no rename.
+#[test]
+fn nobody_meets_an_object_between_two_names() {
+    let fs = Fs::new();
+    let (file, dir) =
+        (fs.put(Ino::ROOT, "f", b"content"), fs.v().mkdir(&CX, Ino::ROOT, b"d", 0o755).unwrap());
+    let link = fs.v().symlink(&CX, Ino::ROOT, b"l", b"target").unwrap().attr.ino;
+    let (dir, v) = (dir.attr.ino, fs.v());
+    let going = AtomicBool::new(true);
+    /// Also when the test fails.
+    struct Stop<'a>(&'a AtomicBool);
+    impl Drop for Stop<'_> {
+        fn drop(&mut self) {
+            self.0.store(false, Ordering::Relaxed);
+        }
+    }
+    std::thread::scope(|scope| {
+        let reach = || {
+            while going.load(Ordering::Relaxed) {
+                let opened = v.open(&CX, file, libc::O_RDONLY).unwrap();
+                v.release(file, opened.fh).unwrap();
+                for ino in [file, dir, link] {
+                    v.getattr(ino, None).unwrap();
+                }
+                assert_eq!(v.readlink(&CX, link).unwrap(), b"target");
+            }
+        };
+        for _ in 0..3 {
+            scope.spawn(reach);
+        }
+        let _stop = Stop(&going);
+        for _ in 0..200 {
+            for (from, to) in
+                [("f", "g"), ("g", "f"), ("l", "m"), ("m", "l"), ("d", "e"), ("e", "d")]
+            {
+                v.rename(&CX, Ino::ROOT, from.as_bytes(), Ino::ROOT, to.as_bytes(), 0).unwrap();
+            }
+            v.rename(&CX, Ino::ROOT, b"f", Ino::ROOT, b"l", libc::RENAME_EXCHANGE).unwrap();
+            v.rename(&CX, Ino::ROOT, b"f", Ino::ROOT, b"l", libc::RENAME_EXCHANGE).unwrap();
+            v.link(&CX, file, dir, b"second").unwrap();
+            v.unlink(&CX, dir, b"second").unwrap();
+        }
+    });
 }
 
 #[test]
