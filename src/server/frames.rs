@@ -109,6 +109,11 @@ impl<R: Read> FrameReader<R> {
         Self { from, buffer: Zeroizing::new(vec![0; 16 << 10]), start: 0, end: 0, max }
     }
 
+    /// What it reads from.
+    pub fn source(&mut self) -> &mut R {
+        &mut self.from
+    }
+
     /// The next frame; waits for it.
     pub fn read<T: Decode<()>>(&mut self) -> Result<T, FrameError> {
         loop {

@@ -9,6 +9,7 @@
 //! | [`auth`] | whose signature it is |
 //! | [`sts`] | GetCallerIdentity and AssumeRole |
 //! | [`unix`] | the Unix socket: connections, workers, epoch pushes |
+//! | [`eager`] | reading from one who asks one at a time |
 //! | [`frames`], [`messages`] | what is said over it, and how it is written |
 //! | [`dispatch`] | from a message to a call of the service, in the peer's true name |
 //! | [`users`] | login names and groups of local users |
@@ -18,6 +19,7 @@
 
 pub mod auth;
 pub mod dispatch;
+pub mod eager;
 pub mod frames;
 pub mod http;
 pub mod json;

@@ -22,6 +22,7 @@ use parking_lot::{Condvar, Mutex};
 use zeroize::Zeroizing;
 
 use super::dispatch::{Handler, Peer};
+use super::eager::Eager;
 use super::frames::{self, FrameError, FrameReader, MAX_REQUEST, VERSION};
 use super::messages::{Answer, Ask, Epoch, ToClient, ToServer};
 use super::sys;
@@ -283,7 +284,7 @@ impl Shared {
 
     /// Reads one connection to its end.
     fn serve(self: &Arc<Self>, connection: &Arc<Connection>) -> Result<(), FrameError> {
-        let mut reader = FrameReader::new(&connection.stream, MAX_REQUEST);
+        let mut reader = FrameReader::new(Eager::new(&connection.stream), MAX_REQUEST);
         let hello = reader.read::<ToServer>()?;
         let epoch = self.handler.epoch();
         connection.send(&[ToClient::Hello { version: VERSION, epoch }])?;
@@ -308,7 +309,7 @@ impl Shared {
     fn take_asks(
         &self,
         connection: &Arc<Connection>,
-        reader: &mut FrameReader<&UnixStream>,
+        reader: &mut FrameReader<Eager<'_>>,
     ) -> Result<(), FrameError> {
         loop {
             let mut message = match reader.read::<ToServer>() {
@@ -329,11 +330,14 @@ impl Shared {
                     None => break,
                 }
             }
-            self.enqueue(connection, jobs)?;
+            if self.enqueue(connection, jobs)? {
+                reader.source().answered();
+            }
         }
     }
 
-    fn enqueue(&self, connection: &Connection, jobs: Vec<Job>) -> Result<(), FrameError> {
+    /// `true`: they are answered already, and the peer has nothing else under way.
+    fn enqueue(&self, connection: &Connection, jobs: Vec<Job>) -> Result<bool, FrameError> {
         let limit = if self.handler.trusts(connection.peer) {
             self.limits.in_flight
         } else {
@@ -352,11 +356,11 @@ impl Shared {
             && matches!(job.ask, Ask::Unwrap { .. } | Ask::AuthorizeUnwrap { .. })
         {
             self.answer(jobs);
-            return Ok(());
+            return Ok(true);
         }
         self.queue.lock().extend(jobs);
         self.queued.notify_one();
-        Ok(())
+        Ok(false)
     }
 
     /// A worker: takes what is there, answers it, looks again.
