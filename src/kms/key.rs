@@ -5,7 +5,7 @@ use super::api::types::{
     EncapsulationAlgorithm, EncryptionAlgorithm, ExpirationModel, KeyAgreementAlgorithm, KeySpec,
     KeyState, KeyUsage, MacAlgorithm, Origin, SigningAlgorithm, Timestamp,
 };
-use super::api::{KeyMetadata, MultiRegionConfiguration, MultiRegionKey};
+use super::api::{KeyMetadata, MultiRegionConfiguration, MultiRegionKey, XksKeyConfiguration};
 use super::error::{KmsError, StateFault};
 use super::grant::GrantRecord;
 use super::hex;
@@ -31,6 +31,8 @@ pub struct Key {
     pub grants: Vec<GrantRecord>,
     /// The keys of the same id in other Regions.
     pub relatives: Relatives,
+    /// Whether what holds its material can be reached: a custom key store may not be.
+    pub reachable: bool,
 }
 
 /// Where the keys of a multi-Region key are.
@@ -74,7 +76,16 @@ impl Key {
     ) -> Key {
         let arn = key_arn(region, &record.account, record.id);
         let relatives = Relatives::default();
-        Key { record, arn, policy, versions, aliases, grants: Vec::new(), relatives }
+        Key {
+            record,
+            arn,
+            policy,
+            versions,
+            aliases,
+            grants: Vec::new(),
+            relatives,
+            reachable: true,
+        }
     }
 
     /// Its id.
@@ -87,10 +98,19 @@ impl Key {
         self.versions.iter().find(|v| v.version == number)
     }
 
+    /// Its state as others see it: usable or not, a key is unavailable while its key store is.
+    /// What was said meanwhile (EnableKey, DisableKey) holds from then on.
+    pub fn state(&self) -> KeyState {
+        match self.record.state {
+            KeyState::Enabled | KeyState::Disabled if !self.reachable => KeyState::Unavailable,
+            state => state,
+        }
+    }
+
     /// Whether the key's state lets an operation of that kind through.
     pub fn admits(&self, gate: Gate) -> Result<(), KmsError> {
         let fault = |state| Err(KmsError::InvalidState { arn: self.arn.clone(), state });
-        match (gate, self.record.state) {
+        match (gate, self.state()) {
             (Gate::Any, _)
             | (Gate::Cancel, KeyState::PendingDeletion | KeyState::PendingReplicaDeletion)
             | (Gate::Use, KeyState::Enabled | KeyState::Updating)
@@ -187,10 +207,10 @@ impl Key {
             key_id: record.id.to_string(),
             arn: self.arn.clone(),
             creation_date: Timestamp(Millis(record.created)),
-            enabled: record.state == KeyState::Enabled,
+            enabled: self.state() == KeyState::Enabled,
             description: record.description.clone(),
             key_usage: record.usage,
-            key_state: record.state,
+            key_state: self.state(),
             deletion_date: record.deletion.map(|at| Timestamp(Millis(at))),
             valid_to: valid_to.map(|at| Timestamp(Millis(at))),
             origin: record.origin,
@@ -211,6 +231,18 @@ impl Key {
                 .then(|| vec![EncapsulationAlgorithm::MlKem]),
             mac_algorithms: (usage == KeyUsage::GenerateVerifyMac)
                 .then(|| mac_algorithms(spec).to_vec()),
+            custom_key_store_id: record.more.key_store.as_ref().map(|place| place.store.clone()),
+            cloud_hsm_cluster_id: record
+                .more
+                .key_store
+                .as_ref()
+                .and_then(|place| place.cluster.clone()),
+            xks_key_configuration: record
+                .more
+                .key_store
+                .as_ref()
+                .and_then(|place| place.external.clone())
+                .map(|id| XksKeyConfiguration { id }),
             multi_region: record.id.multi_region(),
             multi_region_configuration: record
                 .id

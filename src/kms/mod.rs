@@ -20,6 +20,7 @@ pub mod hex;
 pub mod id;
 pub mod kdf;
 pub mod key;
+pub mod keystore;
 pub mod limits;
 pub mod material;
 pub mod ml_kem;

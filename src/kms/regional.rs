@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::grant::GrantRecord;
 use super::id::{AccountId, KeyId, Region};
+use super::keystore::KeyStoreRecord;
 use super::store::{
     AccessKeyRecord, AliasRecord, Change, KeyRecord, Store, StoreError, UserRecord, VersionRecord,
 };
@@ -64,6 +65,13 @@ impl Regional {
                 retiring: record.retiring.map(|arn| self.principal(&arn)),
                 ..record
             }),
+            Change::PutKeyStore(record) => Change::PutKeyStore(KeyStoreRecord {
+                account: self.account(&record.account),
+                ..record
+            }),
+            Change::DeleteKeyStore(account, id) => {
+                Change::DeleteKeyStore(self.account(&account), id)
+            }
             other => other,
         }
     }
@@ -194,6 +202,13 @@ impl Store for Regional {
         user: &str,
     ) -> Result<Vec<AccessKeyRecord>, StoreError> {
         self.store.access_keys(account, user)
+    }
+
+    fn key_stores(&self, account: &AccountId) -> Result<Vec<KeyStoreRecord>, StoreError> {
+        let stores = self.store.key_stores(&self.account(account))?;
+        let back =
+            |record: KeyStoreRecord| KeyStoreRecord { account: record.account.plain(), ..record };
+        Ok(stores.into_iter().map(back).collect())
     }
 
     fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::api::types::{KeyManager, KeySpec, KeyState, KeyUsage, Origin, RotationType};
 use super::grant::GrantRecord;
 use super::id::{AccountId, KeyId, KeyVersion};
+use super::keystore::KeyStoreRecord;
 use crate::clock::Millis;
 
 /// A CMK without its material.
@@ -56,6 +57,19 @@ pub struct KeyMore {
     pub primary: Option<String>,
     /// Days that a primary waits for its deletion once its replicas are gone.
     pub window: Option<u32>,
+    /// Where its material is, if it is in a custom key store.
+    pub key_store: Option<InKeyStore>,
+}
+
+/// The place of a key in a custom key store.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InKeyStore {
+    /// `cks-...`
+    pub store: String,
+    /// The HSM cluster, of a key in one.
+    pub cluster: Option<String>,
+    /// The key's name in the external key manager, of a key there.
+    pub external: Option<String>,
 }
 
 /// Rotation of a key by itself.
@@ -189,6 +203,10 @@ pub enum Change {
     PutAccessKey(AccessKeyRecord),
     /// Removes an access key.
     DeleteAccessKey(String),
+    /// Makes or replaces a custom key store.
+    PutKeyStore(KeyStoreRecord),
+    /// Removes a custom key store.
+    DeleteKeyStore(AccountId, String),
     /// Sets a named value.
     PutMeta(&'static str, Vec<u8>),
 }
@@ -269,6 +287,9 @@ pub trait Store: Send + Sync + 'static {
         account: &AccountId,
         user: &str,
     ) -> Result<Vec<AccessKeyRecord>, StoreError>;
+
+    /// The custom key stores of an account, ordered by id: a handful.
+    fn key_stores(&self, account: &AccountId) -> Result<Vec<KeyStoreRecord>, StoreError>;
 
     /// A named value.
     fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;

@@ -18,7 +18,7 @@ use bincode::{Decode, Encode};
 use zeroize::{Zeroize, Zeroizing};
 
 /// Version of this protocol; a hello with another one ends the connection.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 5;
 
 /// Longest frame, bytes, its length field not counted.
 pub const MAX_FRAME: usize = 1 << 20;

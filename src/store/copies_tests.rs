@@ -57,8 +57,9 @@ fn one_copy_of_four_is_enough_to_start_and_to_repair_the_others() {
     let whole = std::fs::read(file(&options.dir)).unwrap();
     std::fs::write(file(&options.dir), &whole[..whole.len() / 2]).unwrap();
     let mut flipped = whole.clone();
-    let needle = b"admin";
-    let at = whole.windows(needle.len()).position(|w| w == needle).unwrap_or(whole.len() / 2);
+    // Of a key's policy, which every record of a key has.
+    let needle = b"key-default-1";
+    let at = whole.windows(needle.len()).position(|w| w == needle).unwrap();
     flipped[at] ^= 1;
     std::fs::write(file(&options.mirrors[0]), &flipped).unwrap();
     std::fs::remove_file(file(&options.mirrors[1])).unwrap();

@@ -18,7 +18,7 @@ use crate::secret::Secret;
 /// "kmsf"
 const APPLICATION: i32 = 0x6b6d_7366;
 /// Of the tables below.
-const SCHEMA: i32 = 2;
+const SCHEMA: i32 = 3;
 const FILE: &str = "kms.db";
 const TABLES: &str = "
     CREATE TABLE meta (name TEXT PRIMARY KEY, row BLOB NOT NULL) WITHOUT ROWID;
@@ -48,6 +48,12 @@ const TABLES_2: &str = "
     CREATE INDEX grants_retired_by ON grants (retiring, id) WHERE retiring IS NOT NULL;
 ";
 
+/// What schema 3 has more than schema 2.
+const TABLES_3: &str = "
+    CREATE TABLE key_stores (account TEXT, id TEXT, row BLOB NOT NULL,
+        PRIMARY KEY (account, id)) WITHOUT ROWID;
+";
+
 /// Every table of rows, with the columns of its primary key.
 const TABLE_KEYS: &[(&str, &str, Option<&str>)] = &[
     ("meta", "name", None),
@@ -57,6 +63,7 @@ const TABLE_KEYS: &[(&str, &str, Option<&str>)] = &[
     ("grants", "id", None),
     ("users", "account", Some("name")),
     ("access_keys", "id", None),
+    ("key_stores", "account", Some("id")),
 ];
 
 /// Rows that are read at once while all are checked.
@@ -158,7 +165,7 @@ impl Copy {
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path(dir))?;
         let db = connect(dir)?;
         db.execute_batch(&format!(
-            "BEGIN IMMEDIATE; {TABLES} {TABLES_2} PRAGMA application_id = {APPLICATION};
+            "BEGIN IMMEDIATE; {TABLES} {TABLES_2} {TABLES_3} PRAGMA application_id = {APPLICATION};
              PRAGMA user_version = {SCHEMA}; COMMIT;"
         ))?;
         sync_dir(dir)?;
@@ -168,7 +175,7 @@ impl Copy {
     /// Makes an empty copy that is in no file and ends with the process.
     pub fn in_memory() -> Result<Copy, CopyError> {
         let db = Connection::open_in_memory()?;
-        db.execute_batch(&format!("{TABLES} {TABLES_2} PRAGMA temp_store = MEMORY;"))?;
+        db.execute_batch(&format!("{TABLES} {TABLES_2} {TABLES_3} PRAGMA temp_store = MEMORY;"))?;
         db.set_prepared_statement_cache_capacity(64);
         Ok(Copy { dir: PathBuf::new(), db, generation: 1 })
     }
@@ -197,8 +204,9 @@ impl Copy {
             return Err(CopyError::Damaged(check));
         }
         if schema < SCHEMA {
+            let second = if schema < 2 { TABLES_2 } else { "" };
             db.execute_batch(&format!(
-                "BEGIN IMMEDIATE; {TABLES_2} PRAGMA user_version = {SCHEMA}; COMMIT;"
+                "BEGIN IMMEDIATE; {second} {TABLES_3} PRAGMA user_version = {SCHEMA}; COMMIT;"
             ))?;
         }
         let number: i64 = db.query_row("SELECT number FROM generation", [], |r| r.get(0))?;
@@ -450,6 +458,15 @@ fn apply(
             tx.execute("INSERT OR REPLACE INTO access_keys VALUES (?1, ?2, ?3, ?4)", values)
         }
         Change::DeleteAccessKey(id) => tx.execute("DELETE FROM access_keys WHERE id = ?1", [id]),
+        Change::PutKeyStore(r) => {
+            let row = rows::encode(key, "key_stores", &pair(r.account.as_str(), &r.id), r)?;
+            let values = params![r.account.as_str(), r.id, row];
+            tx.execute("INSERT OR REPLACE INTO key_stores VALUES (?1, ?2, ?3)", values)
+        }
+        Change::DeleteKeyStore(account, id) => {
+            let place = [account.as_str(), id.as_str()];
+            tx.execute("DELETE FROM key_stores WHERE account = ?1 AND id = ?2", place)
+        }
         Change::PutMeta(name, value) => {
             let row = rows::encode(key, "meta", name.as_bytes(), value)?;
             tx.execute("INSERT OR REPLACE INTO meta VALUES (?1, ?2)", params![name, row])

@@ -16,6 +16,7 @@ use crate::clock::Millis;
 use crate::custody::unlock::{Slot, UnlockError};
 use crate::kms::grant::GrantRecord;
 use crate::kms::id::{AccountId, KeyId};
+use crate::kms::keystore::KeyStoreRecord;
 use crate::kms::store::{
     AccessKeyRecord, AliasRecord, Change, KeyRecord, Store, StoreError, UserRecord, VersionRecord,
 };
@@ -448,6 +449,16 @@ impl Store for Embedded {
             )
         };
         self.read_all("access_keys", |id| id.as_bytes().to_vec(), rows)
+    }
+
+    fn key_stores(&self, account: &AccountId) -> Result<Vec<KeyStoreRecord>, StoreError> {
+        let rows = |copy: &Copy| {
+            copy.rows(
+                "SELECT id, row FROM key_stores WHERE account = ?1 ORDER BY id",
+                [account.as_str()],
+            )
+        };
+        self.read_all("key_stores", |id| pair(account.as_str(), id), rows)
     }
 
     fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {

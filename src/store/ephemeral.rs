@@ -15,6 +15,7 @@ use crate::kms::caller::{CallerContext, Principal, Source};
 use crate::kms::error::{InternalFault, KmsError};
 use crate::kms::id::{AccountId, Region};
 use crate::kms::kdf::{self, Label};
+use crate::kms::keystore;
 use crate::kms::limits::Limits;
 use crate::kms::service::{Parts, RotationRules, Service};
 use crate::secret::Secret;
@@ -71,6 +72,7 @@ pub fn open(
         administrators: Vec::new(),
         store: Box::new(Embedded::in_memory(records_key(&root))?),
         custody: Box::new(Software::new(&root)),
+        backings: Box::new(keystore::Imagined),
         trail: Trail::new(Box::new(Discard), audit_key(&root), ChainState::START),
         clock: Box::new(SystemClock),
         marker_key: kdf::derive(root.expose(), Label::Marker, b""),

@@ -20,6 +20,7 @@ use crate::kms::caller::Principal;
 use crate::kms::error::KmsError;
 use crate::kms::id::{AccountId, Region};
 use crate::kms::kdf::{self, Label};
+use crate::kms::keystore;
 use crate::kms::limits::Limits;
 use crate::kms::service::{META_AUDIT, Parts, RotationRules, Service};
 use crate::kms::store::Store as _;
@@ -210,6 +211,7 @@ pub fn open(options: &EmbeddedOptions) -> Result<Served, OpenError> {
         administrators,
         store: Box::new(store.holding(lock)),
         custody: Box::new(Software::new(&root)),
+        backings: Box::new(keystore::Nothing),
         trail,
         clock: Box::new(SystemClock),
         marker_key: kdf::derive(root.expose(), Label::Marker, b""),

@@ -14,8 +14,10 @@ use crate::secret::Secret;
 
 /// First byte of every row; another encoding of records gets another number. Rows of format 1
 /// hold keys and versions without their last member, those of format 2 keys without what ties them
-/// to keys of other Regions, those of format 3 versions without whether they are compromised.
-const FORMAT: u8 = 4;
+/// to keys of other Regions, those of format 3 versions without whether they are compromised, those
+/// of format 4 keys without their place in a custom key store.
+const FORMAT: u8 = 5;
+const FOURTH: u8 = 4;
 const THIRD: u8 = 3;
 const SECOND: u8 = 2;
 const FIRST: u8 = 1;
@@ -80,7 +82,7 @@ pub fn check<'r>(
         return Err(damaged());
     }
     match signed.split_first() {
-        Some((&(FORMAT | THIRD | SECOND | FIRST), body)) => Ok(body),
+        Some((&(FORMAT | FOURTH | THIRD | SECOND | FIRST), body)) => Ok(body),
         _ => Err(damaged()),
     }
 }
@@ -89,10 +91,14 @@ pub fn check<'r>(
 fn missing(format: u8, table: &str) -> Vec<u8> {
     let encoded = match table {
         "keys" if format == SECOND => {
-            let KeyMore { primary, window, .. } = KeyMore::default();
-            bincode::serde::encode_to_vec((primary, window), config())
+            let KeyMore { primary, window, key_store, .. } = KeyMore::default();
+            bincode::serde::encode_to_vec((primary, window, key_store), config())
         }
-        "versions" if format > FIRST => {
+        "keys" if format > SECOND => {
+            let KeyMore { key_store, .. } = KeyMore::default();
+            bincode::serde::encode_to_vec((key_store,), config())
+        }
+        "versions" if format == SECOND || format == THIRD => {
             let VersionMore { compromised, .. } = VersionMore::default();
             bincode::serde::encode_to_vec((compromised,), config())
         }
@@ -128,5 +134,37 @@ mod tests {
         }
         let other = Secret::new([2; 32]);
         assert!(decode::<(String, u32)>(&other, "keys", b"a", &row).is_err());
+    }
+
+    /// A row as a release of before wrote it.
+    fn before<T: Serialize>(format: u8, table: &str, record: &T, less: usize) -> Vec<u8> {
+        let body = bincode::serde::encode_to_vec(record, config()).unwrap();
+        let mut row = vec![format];
+        row.extend_from_slice(&body[..body.len() - less]);
+        let tag = crypto::mac(&Secret::new([1; 32]), &[table.as_bytes(), b"a", &row]);
+        row.extend_from_slice(&tag);
+        row
+    }
+
+    #[test]
+    fn rows_of_before_have_the_defaults_of_what_came_since() {
+        let key = Secret::new([1; 32]);
+        let more = |plan: u32| KeyMore { window: Some(plan), ..KeyMore::default() };
+        // Everything that a format lacks is `None` or `false`: a byte each, at the end.
+        for (format, less, wanted) in [
+            (FOURTH, 1, more(7)),
+            (THIRD, 1, more(7)),
+            (SECOND, 3, KeyMore::default()),
+            (FIRST, 5, KeyMore::default()),
+        ] {
+            let row = before(format, "keys", &wanted, less);
+            assert_eq!(decode::<KeyMore>(&key, "keys", b"a", &row), Ok(wanted), "{format}");
+        }
+        let wanted = VersionMore { public: vec![1, 2], ..VersionMore::default() };
+        for (format, less) in [(FOURTH, 0), (THIRD, 1), (SECOND, 1)] {
+            let row = before(format, "versions", &wanted, less);
+            let read = decode::<VersionMore>(&key, "versions", b"a", &row);
+            assert_eq!(read.as_ref(), Ok(&wanted), "{format}");
+        }
     }
 }

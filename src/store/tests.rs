@@ -274,3 +274,37 @@ fn the_trail_verifies_offline_and_a_removed_end_is_noticed() {
     let gap = Offline::open(&store, &[], &file()).unwrap().verify_audit(&audit).unwrap_err();
     assert!(matches!(gap, OpenError::Audit(FilesError::Fault { .. })), "{gap}");
 }
+
+#[test]
+fn a_store_of_before_gets_its_tables_and_keeps_a_key_store() {
+    use crate::kms::keystore::{Behind, Connection, KeyStoreRecord};
+    use crate::kms::store::{Change, Store as _};
+
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(&options(dir.path())).unwrap());
+    // As schema 2 had it.
+    let path = dir.path().join("store/kms.db");
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch("DROP TABLE key_stores; PRAGMA user_version = 2;").unwrap();
+    drop(db);
+    let served = open(&options(dir.path())).unwrap();
+    let key = create_key(&served);
+    drop(served);
+    assert!(has_key(&open(&options(dir.path())).unwrap(), &key));
+
+    let record = KeyStoreRecord {
+        account: "111122223333".parse().unwrap(),
+        id: "cks-1".into(),
+        name: "one".into(),
+        created: 1,
+        behind: Behind::Cluster { id: "cluster-a".into(), trust_anchor: "PEM".into() },
+        sealed: vec![1, 2, 3],
+        connection: Connection::Connected,
+    };
+    let store = super::embedded::Embedded::in_memory(Secret::new([1; 32])).unwrap();
+    store.commit(&[Change::PutKeyStore(record.clone())]).unwrap();
+    assert_eq!(store.key_stores(&record.account).unwrap(), std::slice::from_ref(&record));
+    assert!(store.key_stores(&"444455556666".parse().unwrap()).unwrap().is_empty());
+    store.commit(&[Change::DeleteKeyStore(record.account.clone(), record.id)]).unwrap();
+    assert!(store.key_stores(&record.account).unwrap().is_empty());
+}

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::types::Timestamp;
 use super::validate::{Validate, alias_name, key_id, limit, marker};
-use crate::kms::error::KmsError;
+use crate::kms::error::{KmsError, Violation};
 
 /// Asks for [`CreateAlias`](super::Action::CreateAlias) or
 /// [`UpdateAlias`](super::Action::UpdateAlias).
@@ -20,7 +20,12 @@ pub struct CreateAliasRequest {
 impl Validate for CreateAliasRequest {
     fn validate(&self) -> Result<(), KmsError> {
         alias_name(&self.alias_name)?;
-        key_id("targetKeyId", &self.target_key_id)
+        key_id("targetKeyId", &self.target_key_id)?;
+        let target = &self.target_key_id;
+        if target.starts_with("alias/") || target.contains(":alias/") {
+            return Err(Violation::AliasOfAlias.into());
+        }
+        Ok(())
     }
 }
 

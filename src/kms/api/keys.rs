@@ -7,7 +7,7 @@ use super::types::{
     KeyManager, KeySpec, KeyState, KeyUsage, MacAlgorithm, Origin, SigningAlgorithm, Timestamp,
 };
 use super::validate::{Validate, key_id, limit, marker, policy_text, range, tag_lengths, text_len};
-use crate::kms::error::{KmsError, Violation};
+use crate::kms::error::{KmsError, Pattern, Violation};
 
 /// Asks for an action whose only member is the key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -51,6 +51,8 @@ pub struct CreateKeyRequest {
     pub origin: Option<Origin>,
     /// The key store for keys that live in one.
     pub custom_key_store_id: Option<String>,
+    /// The key's name in the external key manager, for keys that live in one.
+    pub xks_key_id: Option<String>,
     /// Accept a policy that locks the caller out.
     #[serde(default)]
     pub bypass_policy_lockout_safety_check: bool,
@@ -90,6 +92,17 @@ impl Validate for CreateKeyRequest {
         if let Some(description) = &self.description {
             text_len("description", description, 0, 8192)?;
         }
+        if let Some(id) = &self.custom_key_store_id {
+            text_len("customKeyStoreId", id, 1, 64)?;
+        }
+        if let Some(id) = &self.xks_key_id {
+            text_len("xksKeyId", id, 1, 128)?;
+            let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            if !id.chars().all(allowed) {
+                let (member, value) = ("xksKeyId".into(), id.clone());
+                return Err(Violation::Pattern { member, value, pattern: Pattern::XksKey }.into());
+            }
+        }
         tag_lengths(&self.tags)?;
         self.usage().map(drop)
     }
@@ -122,6 +135,12 @@ pub struct KeyMetadata {
     pub valid_to: Option<Timestamp>,
     /// Where its material comes from.
     pub origin: Origin,
+    /// The custom key store that it is in, if it is.
+    pub custom_key_store_id: Option<String>,
+    /// The HSM cluster of that key store.
+    pub cloud_hsm_cluster_id: Option<String>,
+    /// Its name in an external key manager.
+    pub xks_key_configuration: Option<XksKeyConfiguration>,
     /// Whether imported material ends; for imported material only.
     pub expiration_model: Option<ExpirationModel>,
     /// Who manages it.
@@ -148,6 +167,14 @@ pub struct KeyMetadata {
     pub pending_deletion_window_in_days: Option<i32>,
     /// Names the material that new ciphertexts use: 64 hex digits.
     pub current_key_material_id: Option<String>,
+}
+
+/// A key in an external key manager.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct XksKeyConfiguration {
+    /// Its name there.
+    pub id: String,
 }
 
 /// What a multi-Region key consists of.

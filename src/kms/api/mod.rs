@@ -240,7 +240,8 @@ actions! {
     /// Makes a custom key store.
     CreateCustomKeyStore(CreateCustomKeyStoreRequest) -> CreateCustomKeyStoreReply,
         read_only false, required ["CustomKeyStoreName"],
-        enums [("CustomKeyStoreType", CustomKeyStoreType)];
+        enums [("CustomKeyStoreType", CustomKeyStoreType),
+            ("XksProxyConnectivity", XksConnectivity)];
     /// Lets a principal use a key.
     CreateGrant(CreateGrantRequest) -> CreateGrantReply, read_only false,
         required ["KeyId", "Operations"], enums [];
@@ -335,7 +336,7 @@ actions! {
         required ["KeyId", "TagKeys"], enums [];
     /// Changes a custom key store.
     UpdateCustomKeyStore(UpdateCustomKeyStoreRequest) -> Nothing, read_only false,
-        required ["CustomKeyStoreId"], enums [];
+        required ["CustomKeyStoreId"], enums [("XksProxyConnectivity", XksConnectivity)];
     /// Makes a replica of a multi-Region key its primary.
     UpdatePrimaryRegion(UpdatePrimaryRegionRequest) -> Nothing, read_only false,
         required ["KeyId", "PrimaryRegion"], enums [];

@@ -454,6 +454,30 @@ aws_enum! {
     }
 }
 
+/// What kind of key it is; an alias stays with its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyFamily {
+    /// One secret, for encryption.
+    Symmetric,
+    /// One secret, for codes.
+    Hmac,
+    /// A public and a private key.
+    Asymmetric,
+}
+
+impl KeySpec {
+    /// Which kind of key it makes.
+    pub fn family(self) -> KeyFamily {
+        match self {
+            KeySpec::SymmetricDefault => KeyFamily::Symmetric,
+            KeySpec::Hmac224 | KeySpec::Hmac256 | KeySpec::Hmac384 | KeySpec::Hmac512 => {
+                KeyFamily::Hmac
+            }
+            _ => KeyFamily::Asymmetric,
+        }
+    }
+}
+
 aws_enum! {
     /// Kinds of custom key stores.
     CustomKeyStoreType {
@@ -461,6 +485,34 @@ aws_enum! {
         CloudHsm = "AWS_CLOUDHSM",
         /// Another key manager.
         External = "EXTERNAL_KEY_STORE",
+    }
+}
+
+aws_enum! {
+    /// Ways to the proxy of an external key manager.
+    XksConnectivity {
+        /// Over the network.
+        Public = "PUBLIC_ENDPOINT",
+        /// Through a VPC endpoint service.
+        VpcService = "VPC_ENDPOINT_SERVICE",
+    }
+}
+
+aws_enum! {
+    /// Why a custom key store could not be connected.
+    ConnectionError {
+        /// The service's user is refused there.
+        InvalidCredentials = "INVALID_CREDENTIALS",
+        /// There is no such cluster.
+        ClusterNotFound = "CLUSTER_NOT_FOUND",
+        /// It does not answer.
+        Network = "NETWORK_ERRORS",
+        /// The service's own fault.
+        Internal = "INTERNAL_ERROR",
+        /// The proxy does not answer.
+        ProxyNotReachable = "XKS_PROXY_NOT_REACHABLE",
+        /// The proxy refuses the service's credential.
+        ProxyAccessDenied = "XKS_PROXY_ACCESS_DENIED",
     }
 }
 

@@ -49,6 +49,9 @@ pub enum Quota {
     /// Access keys of a user.
     #[error("access keys per user")]
     AccessKeys,
+    /// Custom key stores of an account.
+    #[error("custom key stores")]
+    KeyStores,
     /// Policies of a user.
     #[error("policies per user")]
     UserPolicies,
@@ -94,9 +97,9 @@ pub enum UnsupportedFault {
     /// A copy in a Region that is not served.
     #[error("Region {0} is not served here")]
     Region(String),
-    /// Key stores.
-    #[error("custom key stores are not supported")]
-    CustomKeyStore,
+    /// A key of a kind that a custom key store cannot hold, or random bytes that it has not.
+    #[error("the operation is not supported in this custom key store")]
+    InKeyStore,
     /// A change to a key that a service manages.
     #[error("{0} is managed by a service and cannot be changed by this operation")]
     ManagedKey(String),

@@ -220,6 +220,68 @@ pub enum KmsError {
         /// The cluster.
         id: String,
     },
+    /// The HSM cluster stands behind another key store already.
+    #[error("CloudHSM cluster {id} is already associated with a custom key store.")]
+    ClusterInUse {
+        /// The cluster.
+        id: String,
+    },
+    /// The name of a key store is taken.
+    #[error("The custom key store name {name} is already in use.")]
+    KeyStoreNameInUse {
+        /// The name.
+        name: String,
+    },
+    /// A key store that is to go still has keys.
+    #[error("Custom key store {id} contains KMS keys.")]
+    KeyStoreHasKeys {
+        /// The key store.
+        id: String,
+    },
+    /// The operation is not for a key store in that state.
+    #[error("Custom key store {id} is {state}, which is not valid for this operation.")]
+    KeyStoreState {
+        /// The key store.
+        id: String,
+        /// AWS's name of its state.
+        state: String,
+    },
+    /// The proxy of an external key manager does not answer.
+    #[error("The external key store proxy at {uri} cannot be reached.")]
+    ProxyUnreachable {
+        /// Where.
+        uri: String,
+    },
+    /// Two key stores of one proxy.
+    #[error("The external key store proxy at {uri} is already associated with a custom key store.")]
+    ProxyUriInUse {
+        /// Where.
+        uri: String,
+    },
+    /// Two ways to one host.
+    #[error("{endpoint} is already associated with a custom key store of another connectivity.")]
+    ProxyEndpointInUse {
+        /// The host.
+        endpoint: String,
+    },
+    /// The way to a proxy is not there.
+    #[error("VPC endpoint service {name} is not found.")]
+    NoSuchVpcService {
+        /// Its name.
+        name: String,
+    },
+    /// Two key stores over one endpoint service.
+    #[error("VPC endpoint service {name} is already associated with a custom key store.")]
+    VpcServiceInUse {
+        /// Its name.
+        name: String,
+    },
+    /// Two keys of one external key.
+    #[error("The external key {id} is already associated with a KMS key in this key store.")]
+    ExternalKeyInUse {
+        /// Its name there.
+        id: String,
+    },
     /// It would have succeeded.
     #[error("The request would have succeeded, but the DryRun option is set.")]
     DryRun,
@@ -319,6 +381,16 @@ impl KmsError {
             KmsError::IncorrectKeyMaterial(_) => "IncorrectKeyMaterialException",
             KmsError::NoSuchKeyStore { .. } => "CustomKeyStoreNotFoundException",
             KmsError::NoSuchCluster { .. } => "CloudHsmClusterNotFoundException",
+            KmsError::ClusterInUse { .. } => "CloudHsmClusterInUseException",
+            KmsError::KeyStoreNameInUse { .. } => "CustomKeyStoreNameInUseException",
+            KmsError::KeyStoreHasKeys { .. } => "CustomKeyStoreHasCMKsException",
+            KmsError::KeyStoreState { .. } => "CustomKeyStoreInvalidStateException",
+            KmsError::ProxyUnreachable { .. } => "XksProxyUriUnreachableException",
+            KmsError::ProxyUriInUse { .. } => "XksProxyUriInUseException",
+            KmsError::ProxyEndpointInUse { .. } => "XksProxyUriEndpointInUseException",
+            KmsError::NoSuchVpcService { .. } => "XksProxyVpcEndpointServiceNotFoundException",
+            KmsError::VpcServiceInUse { .. } => "XksProxyVpcEndpointServiceInUseException",
+            KmsError::ExternalKeyInUse { .. } => "XksKeyAlreadyInUseException",
             KmsError::DryRun => "DryRunOperationException",
             KmsError::KeyUnavailable { .. } => "KeyUnavailableException",
             KmsError::Validation(_) => "ValidationException",

@@ -254,6 +254,34 @@ pub enum Violation {
     /// The account that the service is for.
     #[error("The service's own account cannot be deleted")]
     OwnAccount,
+    /// A key store by id and by name.
+    #[error("CustomKeyStoreId and CustomKeyStoreName cannot be given together.")]
+    KeyStoreTwice,
+    /// A member that is of the other kind of key store.
+    #[error("{member} is not valid for a custom key store of this type.")]
+    KeyStoreMember {
+        /// Its name.
+        member: String,
+    },
+    /// A key's origin without the members that say where it is, or with those of another.
+    #[error(
+        "CustomKeyStoreId and XksKeyId do not fit Origin {origin}: a key store has keys of its own origin alone."
+    )]
+    OriginMembers {
+        /// The origin asked for.
+        origin: String,
+    },
+    /// A secret of characters that it cannot have; never repeated.
+    #[error(
+        "1 validation error detected: Value at '{member}' failed to satisfy constraint: Member must satisfy regular expression pattern: ^[a-zA-Z0-9\\/+=]+$"
+    )]
+    Secret {
+        /// Its name.
+        member: String,
+    },
+    /// An alias that is to point at an alias.
+    #[error("Aliases must refer to keys. Not aliases")]
+    AliasOfAlias,
     /// The alias of another account's or Region's key, or such.
     #[error("Alias and key must be of the same account and Region, and of the same type.")]
     AliasTarget,
@@ -268,6 +296,24 @@ pub enum Pattern {
     /// Of the ids of HSM clusters.
     #[error("cluster-[2-7a-zA-Z]{{11,16}}")]
     Cluster,
+    /// Of the hosts of external key store proxies.
+    #[error("^https://[a-zA-Z0-9.-]+$")]
+    XksEndpoint,
+    /// Of their paths.
+    #[error("^(/[a-zA-Z0-9\\/_-]+/kms/xks/v\\d{{1,2}})$|^(/kms/xks/v\\d{{1,2}})$")]
+    XksPath,
+    /// Of the endpoint services that lead to them.
+    #[error("^(com|eu)\\.amazonaws\\.vpce\\.([a-z]+-){{2,3}}\\d+\\.vpce-svc-[0-9a-z]+$")]
+    XksVpcService,
+    /// Of the names of credentials for them.
+    #[error("^[A-Z2-7]+$")]
+    XksAccessKey,
+    /// Of keys in external key managers.
+    #[error("^[a-zA-Z0-9-_.]+$")]
+    XksKey,
+    /// Of accounts.
+    #[error("[0-9]{{12}}")]
+    Account,
     /// Of role ARNs.
     #[error("arn:aws:iam::[0-9]{{12}}:role/[^/]+")]
     RoleArn,

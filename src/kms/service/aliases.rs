@@ -56,7 +56,8 @@ impl Service {
             .ok_or(KmsError::NoSuchAlias { arn })?;
         if let Some(old_key) = self.key(old.key)? {
             let _old_ok = self.on_target::<may::UpdateAlias>(call, &old_key)?;
-            if old_key.record.usage != key.record.usage || old_key.record.spec != key.record.spec {
+            let kind = |key: &Key| (key.record.usage, key.record.spec.family());
+            if kind(&old_key) != kind(&key) {
                 return Err(Violation::AliasTarget.into());
             }
         }

@@ -264,7 +264,7 @@ impl Service {
         call.parameter("numberOfBytes", length);
         let _ok = call.may::<may::GenerateRandom>("*", |_| {})?;
         if let Some(id) = &r.custom_key_store_id {
-            return Err(KmsError::NoSuchKeyStore { id: id.clone() });
+            self.random_from(call.account(), id)?;
         }
         let plaintext = Plaintext(random(length)?);
         Done::read(Reply::GenerateRandom(GenerateRandomReply { plaintext }))
@@ -406,7 +406,7 @@ fn same_key(a: &Key, b: &Key) -> &'static str {
     if a.id() == b.id() { "true" } else { "false" }
 }
 
-fn random(length: usize) -> Result<Secret<Vec<u8>>, KmsError> {
+pub(super) fn random(length: usize) -> Result<Secret<Vec<u8>>, KmsError> {
     let mut bytes = vec![0; length];
     getrandom::fill(&mut bytes).map_err(|_| InternalFault::Custody)?;
     Ok(Secret::new(bytes))

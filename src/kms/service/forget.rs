@@ -87,6 +87,8 @@ impl Service {
             | Change::DeleteUser(..)
             | Change::PutAccessKey(_)
             | Change::DeleteAccessKey(_) => stale.users = true,
+            // Keys within become usable, or are so no more.
+            Change::PutKeyStore(_) | Change::DeleteKeyStore(..) => stale.all = true,
             Change::PutMeta(..) => {}
         }
         Ok(())

@@ -56,7 +56,8 @@ impl Service {
         if !r.tags.is_empty() {
             let _tag_ok = call.may::<may::TagResource>("*", |_| {})?;
         }
-        possible(r, spec, usage, origin)?;
+        possible(spec, usage, origin)?;
+        let key_store = self.place_in_store(call.account(), r)?;
         let tags = checked_tags(&r.tags)?;
         let text = match &r.policy {
             Some(text) => text.clone(),
@@ -84,7 +85,7 @@ impl Service {
             policy: text,
             tags,
             current: KeyVersion::FIRST,
-            more: KeyMore::default(),
+            more: KeyMore { key_store, ..KeyMore::default() },
         };
         let (key, changes) = self.make_key(ok, draft, policy)?;
         if !r.bypass_policy_lockout_safety_check {
@@ -300,19 +301,10 @@ pub(super) fn unmanaged(key: &Key) -> Result<(), KmsError> {
 }
 
 /// Whether a key of that kind can be made here.
-fn possible(
-    r: &CreateKeyRequest,
-    spec: KeySpec,
-    usage: KeyUsage,
-    origin: Origin,
-) -> Result<(), KmsError> {
-    let unsupported = |what| Err(KmsError::Unsupported { what });
+fn possible(spec: KeySpec, usage: KeyUsage, origin: Origin) -> Result<(), KmsError> {
     if !usages(spec).contains(&usage) {
         let usage = usage.to_string();
         return Err(Violation::UsageForSpec { usage, spec }.into());
-    }
-    if let Some(id) = &r.custom_key_store_id {
-        return Err(KmsError::NoSuchKeyStore { id: id.clone() });
     }
     let imports = !matches!(
         spec,
@@ -324,8 +316,9 @@ fn possible(
             | KeySpec::MlKem1024
             | KeySpec::EccNistEdwards25519
     );
-    if origin != Origin::AwsKms && !(origin == Origin::External && imports) {
-        return unsupported(UnsupportedFault::Origin(origin.to_string()));
+    if origin == Origin::External && !imports {
+        let what = UnsupportedFault::Origin(origin.to_string());
+        return Err(KmsError::Unsupported { what });
     }
     Ok(())
 }

@@ -63,6 +63,7 @@ fn waiting_after(key: Arc<Key>, now: i64) -> Result<Arc<Key>, KmsError> {
         aliases: key.aliases.clone(),
         grants: key.grants.clone(),
         relatives: key.relatives.clone(),
+        reachable: key.reachable,
     }))
 }
 
@@ -158,8 +159,13 @@ impl Service {
         let policy = key_policy(&record.policy).map_err(|_| InternalFault::Record)?;
         let grants = self.store.grants(id)?;
         let relatives = self.relatives(&record)?;
-        let key =
-            Key { grants, relatives, ..Key::new(&self.region, record, policy, versions, aliases) };
+        let reachable = self.material_reachable(&record)?;
+        let key = Key {
+            grants,
+            relatives,
+            reachable,
+            ..Key::new(&self.region, record, policy, versions, aliases)
+        };
         let key = Arc::new(key);
         self.note_key(&key);
         if self.cache.keys.len() >= CACHE_MAX {

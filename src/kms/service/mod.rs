@@ -54,6 +54,7 @@ use super::caller::CallerContext;
 use super::custody::{Custody, CustodyError};
 use super::error::{InternalFault, KmsError};
 use super::id::{AccountId, KeyId, Region};
+use super::keystore::Backings;
 use super::limits::{Limits, Throttle};
 use super::policy::{Policy, identity_policy};
 use super::regional::Regional;
@@ -89,6 +90,7 @@ pub struct Service {
     administration: Arc<Policy>,
     store: Regional,
     custody: Arc<dyn Custody>,
+    backings: Arc<dyn Backings>,
     trail: Arc<Trail>,
     clock: Arc<dyn Clock>,
     marker_key: Arc<Secret<[u8; 32]>>,
@@ -123,6 +125,8 @@ pub struct Parts {
     pub store: Box<dyn Store>,
     /// Where the material is.
     pub custody: Box<dyn Custody>,
+    /// What stands behind custom key stores.
+    pub backings: Box<dyn Backings>,
     /// Where the audit records go.
     pub trail: Trail,
     /// The time.
@@ -183,6 +187,7 @@ impl Service {
             administration: Arc::new(administration),
             store: Regional::first(Arc::from(parts.store)),
             custody: Arc::from(parts.custody),
+            backings: Arc::from(parts.backings),
             trail: Arc::new(parts.trail),
             last_uses: DashMap::new(),
             rotation: parts.rotation,

@@ -4,6 +4,7 @@ use super::asymmetric::dry;
 use super::call::Call;
 use super::crypto::Seals;
 use super::lookup::{Named, Naming};
+use super::rotation::origin;
 use super::{Done, Service};
 use crate::kms::api::types::{Blob, DataKeyPairSpec, KeySpec, Plaintext};
 use crate::kms::api::{
@@ -78,6 +79,9 @@ impl Service {
         })?;
         key.admits(Gate::Use)?;
         key.encrypts("GenerateDataKeyPair", None)?;
+        if key.record.more.key_store.is_some() {
+            return Err(origin(&key));
+        }
         dry(r.dry_run)?;
         let spec = spec_of(r.key_pair_spec);
         let private = material::generate(spec)?;

@@ -192,6 +192,7 @@ impl Service {
             administration: self.administration.clone(),
             store: self.store.further(region),
             custody: self.custody.clone(),
+            backings: self.backings.clone(),
             trail: self.trail.clone(),
             clock: self.clock.clone(),
             marker_key: self.marker_key.clone(),

@@ -76,7 +76,7 @@ impl Service {
     ) -> Result<Done<Reply>, KmsError> {
         let ok = self.rotating::<may::GetKeyRotationStatus>(call, &r.key_id, Gate::Any)?;
         let key = ok.into_target();
-        if key.record.origin == Origin::External {
+        if key.record.origin != Origin::AwsKms {
             return Err(origin(&key));
         }
         let plan = key.record.more.rotation;
@@ -214,6 +214,9 @@ impl Service {
         let ok = call.may_on_key::<A>(&key, None, None, |_| {})?;
         if gate != Gate::Any {
             unmanaged(&key)?;
+        }
+        if key.record.more.key_store.is_some() {
+            return Err(origin(&key));
         }
         // An imported key is refused for its origin, whatever it waits for.
         if gate != Gate::Any

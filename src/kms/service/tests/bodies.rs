@@ -3,9 +3,13 @@
 use serde_json::{Value, json};
 
 use super::World;
+use super::memory::Memory;
 use crate::kms::api::{Action, types::KeyState};
+use crate::kms::keystore::Imagined;
+use crate::kms::limits::Limits;
 
-/// A world with one key of each kind, `alias/a` on the symmetric one, and a grant on it.
+/// A world with one key of each kind, `alias/a` on the symmetric one, a grant on it, and two
+/// custom key stores, one of them connected.
 pub struct Ready {
     pub world: World,
     pub key: String,
@@ -17,10 +21,12 @@ pub struct Ready {
     pub imported: String,
     pub everywhere: String,
     pub grant: String,
+    pub key_store: String,
+    pub connected: String,
 }
 
 pub fn ready() -> Ready {
-    let world = World::new();
+    let world = World::behind(Memory::default(), Limits::default(), Box::new(Imagined));
     let key = world.key();
     world.admin("CreateAlias", &json!({"AliasName": "alias/a", "TargetKeyId": key}));
     let sealed = world.admin("Encrypt", &json!({"KeyId": key, "Plaintext": "aGVsbG8="}));
@@ -38,7 +44,29 @@ pub fn ready() -> Ready {
     let grantee = "arn:aws:iam::111122223333:user/user2";
     let body = json!({"KeyId": key, "GranteePrincipal": grantee, "Operations": ["Decrypt"]});
     let grant = world.admin("CreateGrant", &body)["GrantId"].as_str().unwrap().to_owned();
-    Ready { world, key, blob, signing, agreeing, mac, kem, imported, everywhere, grant }
+    let store = |name: &str, cluster: &str| {
+        let body = json!({"CustomKeyStoreName": name, "CloudHsmClusterId": cluster,
+            "TrustAnchorCertificate": "PEM", "KeyStorePassword": "password"});
+        let made = world.admin("CreateCustomKeyStore", &body);
+        made["CustomKeyStoreId"].as_str().unwrap().to_owned()
+    };
+    let key_store = store("away", "cluster-aaaaaaaaaaa");
+    let connected = store("there", "cluster-bbbbbbbbbbb");
+    world.admin("ConnectCustomKeyStore", &json!({"CustomKeyStoreId": connected}));
+    Ready {
+        world,
+        key,
+        blob,
+        signing,
+        agreeing,
+        mac,
+        kem,
+        imported,
+        everywhere,
+        grant,
+        key_store,
+        connected,
+    }
 }
 
 impl Ready {
@@ -71,11 +99,6 @@ impl Ready {
 /// What the administrator gets for [`good`]: `ok`, or the exception of what is not offered.
 pub fn outcome(action: Action) -> &'static str {
     match action {
-        Action::CreateCustomKeyStore => "CloudHsmClusterNotFoundException",
-        Action::ConnectCustomKeyStore
-        | Action::DeleteCustomKeyStore
-        | Action::DisconnectCustomKeyStore
-        | Action::UpdateCustomKeyStore => "CustomKeyStoreNotFoundException",
         Action::ReplicateKey | Action::UpdatePrimaryRegion => "UnsupportedOperationException",
         _ => "ok",
     }
@@ -125,10 +148,13 @@ pub fn good(action: Action, r: &Ready) -> Value {
         Action::CreateCustomKeyStore => json!({"CustomKeyStoreName": "store",
             "CloudHsmClusterId": "cluster-2a23b4cdefg", "TrustAnchorCertificate": "PEM",
             "KeyStorePassword": "password"}),
-        Action::ConnectCustomKeyStore
-        | Action::DeleteCustomKeyStore
-        | Action::DisconnectCustomKeyStore
-        | Action::UpdateCustomKeyStore => json!({"CustomKeyStoreId": "cks-1234567890abcdef0"}),
+        Action::ConnectCustomKeyStore | Action::DeleteCustomKeyStore => {
+            json!({"CustomKeyStoreId": r.key_store})
+        }
+        Action::DisconnectCustomKeyStore => json!({"CustomKeyStoreId": r.connected}),
+        Action::UpdateCustomKeyStore => {
+            json!({"CustomKeyStoreId": r.connected, "NewCustomKeyStoreName": "renamed"})
+        }
         Action::CreateGrant => json!({"KeyId": key, "Operations": ["Decrypt"],
             "GranteePrincipal": "arn:aws:iam::111122223333:user/user2"}),
         Action::RetireGrant => json!({"KeyId": key, "GrantId": r.grant}),

@@ -10,6 +10,7 @@ use crate::kms::custody::{Custody, CustodyError, NewMaterial, Task};
 use crate::kms::grant::GrantRecord;
 use crate::kms::id::{AccountId, KeyId, KeyVersion};
 use crate::kms::kdf::{self, Label};
+use crate::kms::keystore::KeyStoreRecord;
 use crate::kms::material;
 use crate::kms::store::{
     AccessKeyRecord, AliasRecord, Change, KeyRecord, Store, StoreError, UserRecord, VersionRecord,
@@ -25,6 +26,7 @@ pub struct Tables {
     users: BTreeMap<(AccountId, String), UserRecord>,
     access_keys: BTreeMap<String, AccessKeyRecord>,
     grants: BTreeMap<String, GrantRecord>,
+    key_stores: BTreeMap<(AccountId, String), KeyStoreRecord>,
     meta: BTreeMap<String, Vec<u8>>,
     generation: u64,
     pub fail_commit: bool,
@@ -121,6 +123,11 @@ impl Store for Memory {
         Ok(self.lock().access_keys.values().filter(|k| k.user == user).cloned().collect())
     }
 
+    fn key_stores(&self, account: &AccountId) -> Result<Vec<KeyStoreRecord>, StoreError> {
+        let tables = self.lock();
+        Ok(tables.key_stores.values().filter(|s| s.account == *account).cloned().collect())
+    }
+
     fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.lock().meta.get(name).cloned())
     }
@@ -153,6 +160,10 @@ impl Store for Memory {
                 }
                 Change::PutAccessKey(r) => drop(t.access_keys.insert(r.id.clone(), r)),
                 Change::DeleteAccessKey(id) => drop(t.access_keys.remove(&id)),
+                Change::PutKeyStore(r) => {
+                    drop(t.key_stores.insert((r.account.clone(), r.id.clone()), r));
+                }
+                Change::DeleteKeyStore(account, id) => drop(t.key_stores.remove(&(account, id))),
                 Change::PutMeta(name, value) => drop(t.meta.insert(name.to_owned(), value)),
             }
         }

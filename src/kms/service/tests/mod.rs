@@ -8,6 +8,7 @@ mod delegation;
 mod filesystem;
 mod grants;
 mod import;
+mod keystores;
 mod memory;
 mod moments;
 mod records;
@@ -27,6 +28,7 @@ use crate::kms::audit::{ChainState, Trail};
 use crate::kms::caller::{CallerContext, Principal, Source};
 use crate::kms::error::KmsError;
 use crate::kms::id::AccountId;
+use crate::kms::keystore;
 use crate::kms::limits::Limits;
 use crate::secret::Secret;
 use crate::sync::Arc;
@@ -65,6 +67,10 @@ impl World {
     }
 
     fn with(store: Memory, limits: Limits) -> World {
+        World::behind(store, limits, Box::new(keystore::Nothing))
+    }
+
+    fn behind(store: Memory, limits: Limits, backings: Box<dyn keystore::Backings>) -> World {
         let log = Log::default();
         let clock = Arc::new(ManualClock::new(Millis(1_800_000_000_000)));
         let service = Service::new(Parts {
@@ -73,6 +79,7 @@ impl World {
             administrators: vec!["arn:aws:iam::111122223333:user/admin".into()],
             store: Box::new(store.clone()),
             custody: Box::new(OpenCustody),
+            backings,
             trail: Trail::new(Box::new(log.clone()), Secret::new([1; 32]), ChainState::START),
             clock: Box::new(clock.clone()),
             marker_key: Secret::new([2; 32]),

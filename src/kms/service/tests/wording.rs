@@ -171,3 +171,30 @@ fn what_names_a_cluster_looks_like_one() {
         "ValidationException"
     );
 }
+
+#[test]
+fn an_alias_stays_with_keys_of_its_kind_and_points_at_no_alias() {
+    let world = World::new();
+    let make = |body| world.admin("CreateKey", &body)["KeyMetadata"]["KeyId"].clone();
+    let rsa = |spec: &str| make(json!({"KeySpec": spec, "KeyUsage": "SIGN_VERIFY"}));
+    let first = rsa("RSA_2048");
+    world.admin("CreateAlias", &json!({"AliasName": "alias/a", "TargetKeyId": first}));
+    let point = |key| {
+        world.ask("admin", "UpdateAlias", &json!({"AliasName": "alias/a", "TargetKeyId": key}))
+    };
+    point(rsa("RSA_4096")).unwrap();
+    point(make(json!({"KeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"}))).unwrap();
+    for other in [
+        json!({}),
+        json!({"KeySpec": "RSA_2048", "KeyUsage": "ENCRYPT_DECRYPT"}),
+        json!({"KeySpec": "HMAC_256", "KeyUsage": "GENERATE_VERIFY_MAC"}),
+    ] {
+        assert_eq!(error_name(point(make(other))), "ValidationException");
+    }
+    for target in ["alias/a", "arn:aws:kms:local-1:111122223333:alias/a"] {
+        let body = json!({"AliasName": "alias/b", "TargetKeyId": target});
+        let (name, message) = said(world.ask("admin", "CreateAlias", &body));
+        assert_eq!(name, "ValidationException");
+        assert_eq!(message.unwrap(), "Aliases must refer to keys. Not aliases");
+    }
+}
