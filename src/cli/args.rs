@@ -417,7 +417,8 @@ pub struct AskArgs {
     /// What is done in the mount.
     #[arg(long, requires = "path", conflicts_with = "action")]
     pub operation: Option<Operation>,
-    /// A file or directory in a mount.
+    /// A file or directory in a mount; with --operation create, what is to be made, or the
+    /// directory that it is to be in.
     #[arg(value_hint = ValueHint::AnyPath)]
     pub path: Option<PathBuf>,
     /// The action: kms:Decrypt and the like.

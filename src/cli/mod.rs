@@ -32,6 +32,7 @@ mod mounts;
 pub mod options;
 mod out;
 mod passphrase;
+mod place;
 mod policy;
 mod policy_ask;
 mod process;

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 /// One mount that matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
+    /// What of the filesystem is mounted: `/` for all.
+    pub root: PathBuf,
     /// Where.
     pub mountpoint: PathBuf,
     /// `fuse.kmsfs` for ours.
@@ -47,12 +49,14 @@ fn parse(table: &[u8]) -> Vec<Mount> {
 fn parse_line(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|&b| b == b' ');
     let (major, minor) = std::str::from_utf8(fields.nth(2)?).ok()?.split_once(':')?;
-    let mountpoint = unescape(fields.nth(1)?);
+    let root = unescape(fields.next()?);
+    let mountpoint = unescape(fields.next()?);
     let options = std::str::from_utf8(fields.next()?).ok()?;
     let mut tail = fields.skip_while(|f| *f != b"-").skip(1);
     let kind = String::from_utf8(tail.next()?.to_vec()).ok()?;
     let source = unescape(tail.next()?);
     Some(Mount {
+        root: root.into(),
         mountpoint: mountpoint.into(),
         kind,
         source: source.into(),

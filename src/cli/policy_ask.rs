@@ -34,6 +34,8 @@ struct Subject {
     region: Region,
     action: String,
     encryption: BTreeMap<String, String>,
+    /// Where in the volume it is.
+    place: Option<String>,
 }
 
 /// Decides and tells why; with `instead` in place of the key's own policy.
@@ -79,7 +81,7 @@ fn wrong(what: &'static str) -> CliError {
 }
 
 fn subject(service: &KeyService, ask: &AskArgs) -> Result<Subject, CliError> {
-    let mut encryption = BTreeMap::new();
+    let (mut encryption, mut place) = (BTreeMap::new(), None);
     for pair in &ask.context {
         let (name, value) =
             pair.split_once('=').ok_or_else(|| wrong("--context is not NAME=VALUE"))?;
@@ -87,10 +89,24 @@ fn subject(service: &KeyService, ask: &AskArgs) -> Result<Subject, CliError> {
     }
     let (key, action) = match (&ask.path, ask.operation, &ask.action, &ask.key) {
         (Some(path), Some(operation), None, None) => {
+            // What is to be made is not there: the directory that it will be in knows the rest.
+            let new = operation == Operation::Create && path.symlink_metadata().is_err();
+            let asked = match path.parent() {
+                Some(parent) if new && parent.as_os_str().is_empty() => Path::new("."),
+                Some(parent) if new => parent,
+                _ => path,
+            };
             let read = |name: &str| {
-                super::info::attribute(path, name)?
+                super::info::attribute(asked, name)?
                     .ok_or_else(|| CliError::NotMounted { path: path.clone() })
             };
+            if operation != Operation::Create || new {
+                place = super::place::in_volume(path).map_err(|source| CliError::Io {
+                    action: "find",
+                    path: path.clone(),
+                    source,
+                })?;
+            }
             encryption.insert(VOLUME.to_owned(), bare(&read("kmsfs.volume-id")?));
             match operation {
                 // The object to be has an id that nobody knows yet.
@@ -110,7 +126,8 @@ fn subject(service: &KeyService, ask: &AskArgs) -> Result<Subject, CliError> {
     let key = describe(service, &key)?;
     let account = key.aws_account_id.parse().map_err(|_| unexpected())?;
     let region = key.arn.split(':').nth(3).and_then(|text| text.parse().ok());
-    Ok(Subject { account, region: region.ok_or_else(unexpected)?, key, action, encryption })
+    let region = region.ok_or_else(unexpected)?;
+    Ok(Subject { account, region, key, action, encryption, place })
 }
 
 /// An id without whatever makes it readable.
@@ -177,6 +194,9 @@ fn context(
     add_encryption(&mut context, &subject.encryption);
     if let Some(operation) = ask.operation {
         context.one("kmsfs:Operation", operation.name());
+    }
+    if let Some(place) = subject.place.as_ref().filter(|_| !ask.direct) {
+        context.one("kmsfs:Path", place);
     }
     for pair in &ask.condition {
         let (name, value) =

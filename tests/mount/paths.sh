@@ -104,6 +104,15 @@ check "a policy with a variable" put mine
 mkdir -m 777 "$MNT/open/$USER" "$MNT/open/other"
 same "made in one's own" "0 $EACCES" "$(makes "$MNT/open/$USER/f") $(makes "$MNT/open/other/f")"
 
+# ---- what explain says is what happens there
+explain() { "$KMSFS" policy explain --kms "unix:$KMS_SOCKET" --user "$USER" --operation "$1" "$2"; }
+mkdir "$WORK/bound" && mount --bind "$MNT/open" "$WORK/bound"
+same "explain knows where it is" "Allow Deny Allow Deny" \
+    "$(for path in "$MNT/open/$USER/f" "$MNT/open/moved" "$WORK/bound/$USER/f" "$WORK/bound/moved"; do explain read "$path" | sed -n '1s/:.*//p' | sed 's/ImplicitDeny/Deny/'; done | xargs)"
+same "and where it will be" "Allow Deny" \
+    "$(for path in "$MNT/open/$USER/new" "$MNT/open/other/new"; do explain create "$path" | sed -n '1s/:.*//p' | sed 's/ImplicitDeny/Deny/'; done | xargs)"
+check "the bind goes" umount "$WORK/bound"
+
 # ---- no path is asked for where no policy has one, and none is in any record
 policy free ""
 check "a policy without" put free
