@@ -22,6 +22,7 @@ import botocore.credentials
 import botocore.exceptions
 
 import interop
+import keystores
 import operations
 import roles
 import tls
@@ -471,7 +472,7 @@ CHECKS = [
     check_malformed_requests, check_policy_decides, check_survives_kill, check_bad_starts,
     check_passphrase, check_stop, operations.check_every_operation,
     operations.check_openssl_on_the_other_side, operations.check_who_am_i, roles.check_roles,
-    *interop.CHECKS, tls.check_tls, tls.check_dev, check_no_secrets_in_sight,
+    *interop.CHECKS, tls.check_tls, tls.check_dev, keystores.check_key_stores, check_no_secrets_in_sight,
 ]
 
 
