@@ -433,7 +433,7 @@ impl Filesystem for Adapter {
 
     fn fallocate(
         &self,
-        _: &Request,
+        req: &Request,
         ino: INodeNo,
         fh: FileHandle,
         offset: u64,
@@ -441,8 +441,9 @@ impl Filesystem for Adapter {
         mode: i32,
         reply: ReplyEmpty,
     ) {
+        let cx = cx(req, 0);
         self.may_block(move |v| {
-            done(v.fallocate(Ino(ino.0), Fh(fh.0), offset, len, mode), reply);
+            done(v.fallocate(&cx, Ino(ino.0), Fh(fh.0), offset, len, mode), reply);
         });
     }
 
@@ -463,7 +464,7 @@ impl Filesystem for Adapter {
 
     fn copy_file_range(
         &self,
-        _: &Request,
+        req: &Request,
         ino_in: INodeNo,
         fh_in: FileHandle,
         offset_in: u64,
@@ -478,6 +479,7 @@ impl Filesystem for Adapter {
         let to = (Ino(ino_out.0), Fh(fh_out.0), offset_out);
         // The reply counts in 32 bits; callers go on where a short copy ended.
         let len = len.min(u64::from(u32::MAX) & !0xfff);
-        self.may_block(move |v| counted(v.copy_file_range(from, to, len), reply));
+        let cx = cx(req, 0);
+        self.may_block(move |v| counted(v.copy_file_range(&cx, from, to, len), reply));
     }
 }

@@ -375,8 +375,20 @@ impl Calls {
         guarded(|| self.volume.access(cx, ino, mask))
     }
 
-    /// FALLOCATE.
-    pub fn fallocate(&self, ino: Ino, fh: Fh, offset: u64, len: u64, mode: i32) -> Answer<()> {
+    /// FALLOCATE. It changes a file as a write does, but nobody says whether the caller has
+    /// CAP_FSETID: nobody but root is taken to have it.
+    pub fn fallocate(
+        &self,
+        cx: &ReqCtx,
+        ino: Ino,
+        fh: Fh,
+        offset: u64,
+        len: u64,
+        mode: i32,
+    ) -> Answer<()> {
+        if cx.uid != 0 {
+            self.drop_privileges(cx, ino)?;
+        }
         guarded(|| self.volume.fallocate(ino, fh, offset, len, mode))
     }
 
@@ -399,13 +411,17 @@ impl Calls {
         })
     }
 
-    /// COPY_FILE_RANGE and its kin with a 64-bit reply.
+    /// COPY_FILE_RANGE and its kin with a 64-bit reply. For set-user-id bits as FALLOCATE.
     pub fn copy_file_range(
         &self,
+        cx: &ReqCtx,
         from: (Ino, Fh, u64),
         to: (Ino, Fh, u64),
         len: u64,
     ) -> Answer<usize> {
+        if cx.uid != 0 {
+            self.drop_privileges(cx, to.0)?;
+        }
         guarded(|| self.volume.copy_file_range(from.0, from.1, from.2, to.0, to.1, to.2, len))
     }
 }

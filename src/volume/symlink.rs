@@ -3,7 +3,7 @@
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::AsFd;
 
-use rustix::fs::RenameFlags;
+use rustix::fs::{FileType, RenameFlags};
 
 use crate::format::{Binding, LINKS_DIR, SealedTarget, TARGET_MAX, TargetText, parse_target};
 use crate::lower::{Dir, FileIo, LowerError, LowerStat, Pinned};
@@ -137,12 +137,21 @@ impl Volume {
     ) -> Result<(), Errno> {
         let (_, from) = self.dir_and_fd(old.parent)?;
         let (state, to) = self.dir_and_fd(new.parent)?;
+        let st = from.stat(&old.lower)?;
+        if st.nlink > 1 {
+            // Bound to no name, and to stay the same inode as its other names.
+            return Ok(from.rename(&old.lower, &to, &new.lower, flags)?);
+        }
         let target = self.open_target(Some(old), &from.readlink(&old.lower)?)?;
         let binding = Binding::Name { dir: state.id(), name: &new.lower };
         let text = self.seal_target(binding, &target)?;
-        let st = from.stat(&old.lower)?;
-        self.put_symlink(&st, &text, &to, &new.lower, flags)?;
-        Ok(from.unlink(&old.lower)?)
+        let whiteout = flags.contains(RenameFlags::WHITEOUT);
+        self.put_symlink(&st, &text, &to, &new.lower, flags.difference(RenameFlags::WHITEOUT))?;
+        from.unlink(&old.lower)?;
+        if whiteout {
+            from.mknod(&old.lower, FileType::CharacterDevice, 0, 0)?;
+        }
+        Ok(())
     }
 
     /// After an exchange: the link under `new` is sealed anew for that name.
@@ -151,20 +160,26 @@ impl Volume {
     /// Between the exchange and this the link gives EIO; it can be removed and made again.
     pub(super) fn rebind_symlink(&self, old: &Alias, new: &Alias) -> Result<(), Errno> {
         let (state, fd) = self.dir_and_fd(new.parent)?;
+        let st = fd.stat(&new.lower)?;
+        if st.nlink > 1 {
+            return Ok(());
+        }
         let target = self.open_target(Some(old), &fd.readlink(&new.lower)?)?;
         let binding = Binding::Name { dir: state.id(), name: &new.lower };
         let text = self.seal_target(binding, &target)?;
-        let st = fd.stat(&new.lower)?;
         self.put_symlink(&st, &text, &fd, &new.lower, RenameFlags::empty())
     }
 
-    /// Before a second hard link: the same target, bound to no name.
+    /// Before a second hard link: the same target, bound to no name. Before a third it is so already.
     pub(super) fn unbind_symlink(&self, alias: &Alias) -> Result<(), Errno> {
         let (_, fd) = self.dir_and_fd(alias.parent)?;
+        let st = fd.stat(&alias.lower)?;
+        if st.nlink > 1 {
+            return Ok(());
+        }
         let text = fd.readlink(&alias.lower)?;
         let target = self.open_target(Some(alias), &text)?;
         let text = self.seal_target(Binding::Unbound, &target)?;
-        let st = fd.stat(&alias.lower)?;
         self.put_symlink(&st, &text, &fd, &alias.lower, RenameFlags::empty())
     }
 

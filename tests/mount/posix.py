@@ -110,6 +110,13 @@ def only_here(tally, mount):
     st, below = os.statvfs(top), os.statvfs(mount.lower)
     tally.check("df is right", (st.f_blocks, st.f_frsize, st.f_files, st.f_namemax) == (below.f_blocks, below.f_frsize, below.f_files, 255))
     replace_fails(tally, mount)
+    fd = os.open(top / "reserved", os.O_RDWR | os.O_CREAT)
+    for what, how, size in (("extended", 0, 0), ("reserved", corners.KEEP_SIZE, 0), ("both", corners.KEEP_SIZE, 5000)):
+        corners.fallocate(fd, how, 0, 4 << 20)
+        taken = os.fstat(fd).st_blocks
+        os.ftruncate(fd, size)
+        tally.check(f"a cut gives back what was {what}", taken > 8000 and os.fstat(fd).st_blocks < 64, os.fstat(fd).st_blocks)
+    os.close(fd)
     for n in range(20):
         (top / f"ino{n}").touch()
     listed = {e.name: e.inode() for e in os.scandir(top)}

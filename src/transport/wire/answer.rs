@@ -151,19 +151,19 @@ pub fn answer(
         Op::Fsyncdir { fh, datasync } => empty(calls.fsyncdir(ino, fh, datasync)),
         Op::Access { mask } => empty(calls.access(&cx, ino, mask)),
         Op::Fallocate { fh, offset, len, mode } => {
-            empty(calls.fallocate(ino, fh, offset, len, mode))
+            empty(calls.fallocate(&cx, ino, fh, offset, len, mode))
         }
         Op::Lseek { fh, offset, whence } => {
             calls.lseek(ino, fh, offset, whence).map(|at| Reply::fixed(&at))
         }
         Op::CopyFileRange { fh, offset, to, len, wide: true } => {
-            let copied = calls.copy_file_range((ino, fh, offset), to, len)?;
+            let copied = calls.copy_file_range(&cx, (ino, fh, offset), to, len)?;
             Ok(Reply::fixed(&u64::try_from(copied).map_err(|_| Errno::EIO)?))
         }
         Op::CopyFileRange { fh, offset, to, len, wide: false } => {
             // The reply counts in 32 bits; callers go on where a short copy ended.
             let len = len.min(u64::from(u32::MAX) & !0xfff);
-            counted(calls.copy_file_range((ino, fh, offset), to, len))
+            counted(calls.copy_file_range(&cx, (ino, fh, offset), to, len))
         }
     }
 }

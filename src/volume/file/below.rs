@@ -108,6 +108,13 @@ impl Below {
         }
         result
     }
+
+    /// Gives back what was reserved behind the end: a filesystem does that when a file is cut to
+    /// the length that it has, but not when it is made longer.
+    pub fn cut_behind(&self) -> Result<(), LowerError> {
+        self.moved();
+        self.io.set_len(self.io.stat()?.size)
+    }
 }
 
 impl FileIo for Below {

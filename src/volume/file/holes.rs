@@ -64,6 +64,7 @@ impl FileState {
                 let first = block_offset(BlockNo(offset / BLOCK as u64));
                 let last = block_offset(BlockNo(end.saturating_sub(1) / BLOCK as u64));
                 self.io.reserve(first, last + BLOCK as u64 - first)?;
+                meta.reserved = true;
                 if how == Allocate::Extend {
                     self.extend_to(env, &mut meta, end)?;
                 }

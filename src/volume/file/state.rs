@@ -101,6 +101,8 @@ pub(super) struct Meta {
     pub size_stale: bool,
     /// The lower file has another length than the size asks for.
     pub len_stale: bool,
+    /// Space was reserved that a cut has to give back.
+    pub reserved: bool,
     /// Anything but the header changed since it was last written clean.
     pub touched: bool,
     /// What the modification time must be; set again after our own writes moved it.
@@ -163,6 +165,7 @@ impl FileState {
             found: Found::Strict,
             size_stale: true,
             len_stale: true,
+            reserved: false,
             touched: false,
             mtime: None,
             mark: None,
@@ -212,6 +215,7 @@ impl FileState {
             found,
             size_stale: false,
             len_stale: found == Found::Relaxed,
+            reserved: false,
             touched: false,
             mtime: None,
             mark: None,

@@ -25,6 +25,10 @@ impl FileState {
         }
         let mut meta = self.meta.write();
         if size == meta.size {
+            if meta.reserved {
+                self.begin_change(env, &mut meta)?;
+                self.give_back(&mut meta)?;
+            }
             return Ok(());
         }
         self.begin_change(env, &mut meta)?;
@@ -72,6 +76,15 @@ impl FileState {
             env.crash == CrashSafety::Power && meta.on_disk != OnDisk::Fresh && size < old_size;
         self.cut_below(size)?;
         meta.len_stale = false;
+        if meta.reserved { self.give_back(meta) } else { Ok(()) }
+    }
+
+    /// Gives space back that was reserved behind the end.
+    fn give_back(&self, meta: &mut Meta) -> Result<(), FileError> {
+        self.cut_below(meta.size)?;
+        self.io.cut_behind()?;
+        meta.len_stale = false;
+        meta.reserved = false;
         Ok(())
     }
 

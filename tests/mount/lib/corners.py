@@ -104,6 +104,20 @@ def rename_flags(top):
     yield said(os.rename, top / "c", top / "moved"), said(os.rename, top / "moved", top / "c")
     os.link(top / "moved", top / "same")
     yield said(os.rename, top / "moved", top / "same"), facts(top / "same")
+    os.symlink("target", top / "covered")
+    yield said(renameat2, top / "covered", top / "plain", WHITEOUT), stat.S_ISCHR(os.lstat(top / "covered").st_mode)
+    # A symlink with three names, one of which changes and one of which is exchanged.
+    for name in ("second", "third"):
+        os.link(top / "plain", top / name, follow_symlinks=False)
+    yield said(os.rename, top / "second", top / "other"), said(renameat2, top / "third", top / "moved", EXCHANGE)
+    names = [top / name for name in ("plain", "other", "moved")]
+    yield [facts(name) for name in names], {os.readlink(name) for name in names}, len({os.lstat(name).st_ino for name in names})
+    # A replaced directory that is open.
+    (top / "new").mkdir()
+    (top / "old").mkdir()
+    fd = os.open(top / "old", os.O_RDONLY)
+    yield said(os.rename, top / "new", top / "old"), os.fstat(fd).st_nlink, os.listdir(fd)
+    os.close(fd)
 
 
 @program
@@ -253,6 +267,12 @@ def set_user_id(top):
                 area.flush()
         path = fresh("mapped-" + name)
         yield as_user(who, who, [], maps), path.read_bytes()
+    for what, how in (("extend", 0), ("reserve", KEEP_SIZE), ("punch", PUNCH | KEEP_SIZE), ("zero", ZERO)):
+        path = fresh(what)
+        yield what, as_user(OTHER, OTHER, [], lambda: fallocate(os.open(path, os.O_RDWR), how, 0, 8192)), mode(path)
+    source, path = put(top / "source", b"s" * 5000), fresh("copied")
+    yield as_user(OTHER, OTHER, [], lambda: os.copy_file_range(
+        os.open(source, os.O_RDONLY), os.open(path, os.O_RDWR), 5000, 0, 0)), mode(path)
     path = fresh("locking", 0o2666)
     yield as_user(OTHER, OTHER, [], lambda: path.open("r+b").write(b"y")), mode(path)
     # A capability goes with the content it was given to.
