@@ -5,14 +5,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::ffi::CStr;
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, Stat, StatVfs, Uid,
+    AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, ResolveFlags, StatVfs, Statx, StatxFlags,
+    StatxTimestamp, Uid,
 };
 use rustix::io::Errno;
 
 use super::file::retry;
 use super::{LowerFile, Result};
 
-/// What fstatat tells about a lower object; sizes are lower bytes.
+/// What statx(2) tells about a lower object; sizes are lower bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct LowerStat {
     /// Device number of the filesystem.
@@ -39,25 +40,45 @@ pub struct LowerStat {
     pub mtime: (i64, u32),
     /// Last change.
     pub ctime: (i64, u32),
+    /// When it was made, where the filesystem remembers.
+    pub born: Option<(i64, u32)>,
 }
 
+/// What [`LowerStat`] has.
+const WANTED: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
+
 impl LowerStat {
-    pub(super) fn from_stat(st: &Stat) -> Self {
-        let nsec = |n: u64| u32::try_from(n).unwrap_or(0);
+    /// statx of a descriptor, of any kind.
+    pub(super) fn of(fd: impl AsFd) -> Result<Self> {
+        Ok(Self::from_statx(&rustix::fs::statx(fd, c"", AtFlags::EMPTY_PATH, WANTED)?))
+    }
+
+    fn from_statx(st: &Statx) -> Self {
+        let time = |t: &StatxTimestamp| (t.tv_sec, t.tv_nsec);
         Self {
-            dev: st.st_dev,
-            ino: st.st_ino,
-            mode: st.st_mode,
-            nlink: u32::try_from(st.st_nlink).unwrap_or(u32::MAX),
-            uid: st.st_uid,
-            gid: st.st_gid,
-            rdev: st.st_rdev,
-            size: u64::try_from(st.st_size).unwrap_or(0),
-            blocks: u64::try_from(st.st_blocks).unwrap_or(0),
-            atime: (st.st_atime, nsec(st.st_atime_nsec)),
-            mtime: (st.st_mtime, nsec(st.st_mtime_nsec)),
-            ctime: (st.st_ctime, nsec(st.st_ctime_nsec)),
+            dev: rustix::fs::makedev(st.stx_dev_major, st.stx_dev_minor),
+            ino: st.stx_ino,
+            mode: u32::from(st.stx_mode),
+            nlink: st.stx_nlink,
+            uid: st.stx_uid,
+            gid: st.stx_gid,
+            rdev: rustix::fs::makedev(st.stx_rdev_major, st.stx_rdev_minor),
+            size: st.stx_size,
+            blocks: st.stx_blocks,
+            atime: time(&st.stx_atime),
+            mtime: time(&st.stx_mtime),
+            ctime: time(&st.stx_ctime),
+            born: (st.stx_mask & StatxFlags::BTIME.bits() != 0).then(|| time(&st.stx_btime)),
         }
+    }
+
+    /// Tells two uses of one inode number apart: made of the time of birth, so that it is the same
+    /// after a remount. 0 where there is none.
+    pub fn generation(&self) -> u32 {
+        let Some((sec, nsec)) = self.born else { return 0 };
+        // Nanoseconds take 30 bits; what the lowest bits of the seconds are matters most.
+        let [a, b, c, d, ..] = sec.to_le_bytes();
+        u32::from_le_bytes([a, b, c, d]).rotate_left(24) ^ nsec
     }
 
     /// The type bits.
@@ -119,6 +140,12 @@ impl Dir {
         self.open(name, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).map(Dir::new)
     }
 
+    /// The directory that this one is in: the one call that goes up, out of the tree too.
+    pub fn parent(&self) -> Result<Dir> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        retry(|| rustix::fs::openat(&self.fd, c"..", flags, Mode::empty())).map(Dir::new)
+    }
+
     /// Opens this same directory for reading: for getdents and fsync.
     pub fn open_for_reading(&self) -> Result<Dir> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -157,15 +184,15 @@ impl Dir {
         self.open(name, OFlags::PATH, Mode::empty())
     }
 
-    /// fstatat of one name, without following.
+    /// statx of one name, without following.
     pub fn stat(&self, name: &[u8]) -> Result<LowerStat> {
-        let st = rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        Ok(LowerStat::from_stat(&st))
+        let st = rustix::fs::statx(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW, WANTED)?;
+        Ok(LowerStat::from_statx(&st))
     }
 
-    /// fstat of the directory itself.
+    /// statx of the directory itself.
     pub fn stat_self(&self) -> Result<LowerStat> {
-        Ok(LowerStat::from_stat(&rustix::fs::fstat(&self.fd)?))
+        LowerStat::of(&self.fd)
     }
 
     /// mkdirat.

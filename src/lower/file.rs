@@ -174,7 +174,7 @@ impl FileIo for LowerFile {
     }
 
     fn stat(&self) -> Result<LowerStat> {
-        Ok(LowerStat::from_stat(&rustix::fs::fstat(&self.fd)?))
+        LowerStat::of(&self.fd)
     }
 
     fn born(&self) -> Result<Option<i64>> {

@@ -8,13 +8,16 @@
 //!
 //! Data of files goes through [`FileIo`], so that tests can put [`faulty`] in between.
 
+mod by_number;
 mod dir;
 pub mod faulty;
 mod file;
 mod probe;
 mod proc_fd;
 mod session;
+mod sys;
 
+pub use by_number::open_number;
 pub use dir::{Dir, DirEntry, LowerStat};
 pub use file::{FileIo, LowerFile};
 pub use probe::{Features, probe};

@@ -25,7 +25,7 @@ impl<'a> Pinned<'a> {
 
     /// fstat.
     pub fn stat(&self) -> Result<LowerStat> {
-        Ok(LowerStat::from_stat(&rustix::fs::fstat(self.fd)?))
+        LowerStat::of(self.fd)
     }
 
     /// chmod; not for symlinks.

@@ -37,6 +37,8 @@ const WANTED: &[InitFlags] = &[
     // Before a direct read the kernel writes back what a mapping has changed.
     InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP,
     InitFlags::FUSE_POSIX_ACL,
+    // Or open_by_handle_at(2) finds only what the kernel remembers.
+    InitFlags::FUSE_EXPORT_SUPPORT,
     InitFlags::FUSE_WRITEBACK_CACHE,
     // Without it the kernel asks for a file's capabilities before every single write.
     InitFlags::FUSE_HANDLE_KILLPRIV_V2,

@@ -39,9 +39,6 @@ use crate::volume::keys::DataKeys;
 /// invalidation itself are well below.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Generation of every inode: the volume never gives a number to a second inode.
-const GENERATION: u32 = 0;
-
 /// The inodes that are open through at least one handle whose user is no longer allowed.
 #[derive(Default)]
 pub struct Contested {
@@ -193,7 +190,7 @@ impl Watcher {
             OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
             Mode::empty(),
         )?;
-        let inode = sys::open_nodeid(root.as_fd(), ino.0, GENERATION)?;
+        let inode = sys::open_nodeid(root.as_fd(), ino.0, self.volume.generation(ino))?;
         let how = AtFlags::EMPTY_PATH | AtFlags::STATX_FORCE_SYNC;
         rustix::fs::statx(&inode, c"", how, StatxFlags::BASIC_STATS)?;
         Ok(())

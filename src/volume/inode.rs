@@ -37,6 +37,8 @@ pub(super) struct OpenFile {
 pub(super) struct Inode {
     pub ino: Ino,
     lower_ino: AtomicU64,
+    /// Of its number's use: as it was when the kernel first heard of it.
+    pub generation: u32,
     pub kind: FileKind,
     lookups: AtomicU64,
     /// Held for writing while names, pin and link tag are not in step with each other or with what
@@ -53,10 +55,11 @@ pub(super) struct Inode {
 }
 
 impl Inode {
-    fn new(ino: Ino, lower_ino: u64, kind: FileKind) -> Inode {
+    fn new(ino: Ino, lower_ino: u64, kind: FileKind, generation: u32) -> Inode {
         Inode {
             ino,
             lower_ino: AtomicU64::new(lower_ino),
+            generation,
             kind,
             lookups: AtomicU64::new(0),
             place: RwLock::default(),
@@ -126,7 +129,7 @@ impl Inodes {
     pub fn new(root: &LowerStat) -> Inodes {
         let inodes =
             Inodes { table: DashMap::new(), root_lower_ino: root.ino, swapped: DashMap::new() };
-        let root = Arc::new(Inode::new(Ino::ROOT, root.ino, FileKind::Directory));
+        let root = Arc::new(Inode::new(Ino::ROOT, root.ino, FileKind::Directory, 0));
         root.lookups.store(1, Ordering::Relaxed);
         inodes.table.insert(Ino::ROOT.0, root);
         inodes
@@ -148,6 +151,15 @@ impl Inodes {
         }
     }
 
+    /// The lower number that the kernel's stands for: it is a matter of changing places.
+    pub fn lower_number(&self, ino: Ino) -> u64 {
+        match self.number(ino.0) {
+            Ino::ROOT => self.root_lower_ino,
+            Ino(number) if number == self.root_lower_ino => Ino::ROOT.0,
+            Ino(number) => number,
+        }
+    }
+
     /// A renamed symlink is another inode below, but the same one above: from here on the two
     /// lower numbers stand for each other's, until unmount.
     pub fn took_the_place(&self, new_lower: u64, old_lower: u64) {
@@ -165,27 +177,36 @@ impl Inodes {
     }
 
     /// Finds or makes the inode for a lower object, notes its name, and counts one lookup.
-    pub fn intern(&self, lower_ino: u64, kind: FileKind, alias: Alias) -> Arc<Inode> {
-        let inode = self.intern_nameless(lower_ino, kind);
+    pub fn intern(&self, st: &LowerStat, alias: Alias) -> Arc<Inode> {
+        let inode = self.intern_nameless(st);
         inode.seen_as(alias);
         inode
     }
 
     /// The same for an object that no name is known of; the caller pins it.
-    pub fn intern_nameless(&self, lower_ino: u64, kind: FileKind) -> Arc<Inode> {
+    pub fn intern_nameless(&self, st: &LowerStat) -> Arc<Inode> {
+        self.count(st.ino, super::tree::kind_of(st.file_type()), st.generation())
+    }
+
+    /// Counts one lookup more of an inode that was in the table just now.
+    pub fn again(&self, inode: &Inode) -> Arc<Inode> {
+        self.count(inode.lower_ino(), inode.kind, inode.generation)
+    }
+
+    fn count(&self, lower_ino: u64, kind: FileKind, generation: u32) -> Arc<Inode> {
         let ino = self.number(lower_ino);
         {
             let entry = self
                 .table
                 .entry(ino.0)
-                .or_insert_with(|| Arc::new(Inode::new(ino, lower_ino, kind)));
+                .or_insert_with(|| Arc::new(Inode::new(ino, lower_ino, kind, generation)));
             // A number that was freed below and given out again, before the kernel forgot its
             // first use: the kernel tells them apart by type at least, and so do we.
             let inode = if entry.kind == kind {
                 Arc::clone(&entry)
             } else {
                 drop(entry);
-                let fresh = Arc::new(Inode::new(ino, lower_ino, kind));
+                let fresh = Arc::new(Inode::new(ino, lower_ino, kind, generation));
                 self.table.insert(ino.0, Arc::clone(&fresh));
                 fresh
             };

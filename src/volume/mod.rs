@@ -8,6 +8,7 @@
 //! | `tree`, `rename`, `symlink`, `tmpfile`, `readdir` | names |
 //! | `directory`, `inode`, `handle` | what is remembered of directories, inodes and open files |
 //! | `ahead` | keys for whoever opens one file after the other |
+//! | `revive` | inodes that the kernel asks for by number |
 //! | `link_tag`, `place` | which name an object answers to, and where it is |
 //! | `open`, `data` | from a lower file to a verified one, and its use |
 //! | `file` | entries, blocks, tree and header of one open file |
@@ -39,6 +40,7 @@ mod redo;
 mod rekey;
 mod rename;
 pub mod reseal;
+mod revive;
 mod revoke;
 mod session;
 mod symlink;

@@ -204,7 +204,7 @@ impl Volume {
 
     /// Asks for a header's data key and verifies the header with it. EIO: one of the two is not
     /// what it was.
-    fn unwrap_header(
+    pub(super) fn unwrap_header(
         &self,
         inode: &Arc<Inode>,
         header: UnverifiedHeader,

@@ -237,8 +237,7 @@ impl Volume {
     /// session excuses what state it is in.
     fn known(&self, fd: &Dir, alias: &Alias) -> Result<(Arc<Inode>, bool), Errno> {
         let st = fd.stat(&alias.lower)?;
-        let kind = super::tree::kind_of(st.file_type());
-        let inode = self.inodes.intern(st.ino, kind, alias.clone());
+        let inode = self.inodes.intern(&st, alias.clone());
         self.inodes.forget(inode.ino, 1);
         Ok((inode, self.sessions.excuses(st.ctime.0)))
     }
@@ -285,6 +284,10 @@ impl Volume {
         let by_path = self.judge_dir(&state, self.caller(cx).to(Operation::Create), will)?;
         let lower = state.lower_name(new_name)?;
         let Some(old) = inode.alias() else {
+            // It came back by its number: it has names, but which is not known, so none can be added.
+            if self.attr(&inode)?.nlink > 0 {
+                return Err(Errno::EXDEV);
+            }
             // A nameless file moves in, rather, and is not re-wrapped on the way.
             if self.seals(&inode)?.wrapped.key_id != state.wrapped().key_id {
                 return Err(Errno::EXDEV);

@@ -194,9 +194,8 @@ impl Volume {
         asked: &WrappedKey,
         new: Resealed,
     ) -> Result<bool, Trouble> {
-        let lower_ino = file.stat()?.ino;
         // Known from here on: whoever opens it now waits for the lock below.
-        let inode = self.inodes.intern_nameless(lower_ino, super::FileKind::Regular);
+        let inode = self.inodes.intern_nameless(&file.stat()?);
         let done = {
             let open = inode.file.lock();
             match &open.state {
@@ -228,7 +227,7 @@ impl Volume {
         asked: &WrappedKey,
         new: Resealed,
     ) -> Result<bool, Trouble> {
-        let inode = self.inodes.intern_nameless(dir.stat_self()?.ino, super::FileKind::Directory);
+        let inode = self.inodes.intern_nameless(&dir.stat_self()?);
         let done = self.reseal_dir_of(&inode, dir, asked, new);
         self.inodes.forget(inode.ino, 1);
         done

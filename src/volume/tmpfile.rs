@@ -39,7 +39,7 @@ impl Volume {
         let pin = lower.fd().try_clone_to_owned().map_err(|_| Errno(libc::EMFILE))?;
         self.give_inode_to_caller(cx, &fd, &Pinned::new(pin.as_fd()), perm)?;
         let st = lower.stat()?;
-        let inode = self.inodes.intern_nameless(st.ino, FileKind::Regular);
+        let inode = self.inodes.intern_nameless(&st);
         *inode.pin.lock() = Some(Arc::new(pin));
         // The tag of a name comes with the name.
         let file = Arc::new(self.fresh_file(self.io(lower), &state, b"", fresh));
@@ -52,8 +52,9 @@ impl Volume {
         }
         let attr = self.attr_at(&inode, &st, None);
         let caller = caller.to(Operation::of_flags(flags));
+        let generation = inode.generation.into();
         let opened = self.add_handle(inode, file, caller, flags);
-        Ok((Entry { attr, generation: 0 }, opened))
+        Ok((Entry { attr, generation }, opened))
     }
 
     /// Makes what was created as root the caller's, by reference.

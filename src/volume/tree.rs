@@ -24,7 +24,13 @@ use super::types::{Attr, Entry, Errno, FileKind, Ino, Opened, ReqCtx};
 
 impl Volume {
     /// Finds a name and counts one reference for the kernel.
-    pub fn lookup(&self, _cx: &ReqCtx, parent: Ino, name: &[u8]) -> Result<Entry, Errno> {
+    pub fn lookup(&self, cx: &ReqCtx, parent: Ino, name: &[u8]) -> Result<Entry, Errno> {
+        match name {
+            // So the kernel asks for an inode by its number, and for the directory above one.
+            b"." => return self.revive(cx, parent),
+            b".." => return self.revive_parent(cx, parent),
+            _ => {}
+        }
         let (state, fd) = self.dir_and_fd(parent)?;
         let lower = state.lower_name(name)?;
         self.entry_of(parent, &fd, lower.name().as_bytes())
@@ -39,10 +45,9 @@ impl Volume {
     pub(super) fn entry_of(&self, parent: Ino, fd: &Dir, lower: &[u8]) -> Result<Entry, Errno> {
         let st = fd.stat(lower)?;
         let alias = Alias { parent, lower: lower.into() };
-        let kind = kind_of(st.file_type());
-        let inode = self.inodes.intern(st.ino, kind, alias);
+        let inode = self.inodes.intern(&st, alias);
         let attr = self.attr_at(&inode, &st, Some((fd, lower)));
-        Ok(Entry { attr, generation: 0 })
+        Ok(Entry { attr, generation: inode.generation.into() })
     }
 
     /// Attributes from a lower stat; `at` is where a stopped writer's header can be looked at.
@@ -141,7 +146,7 @@ impl Volume {
         self.give_to_caller(cx, &fd, lname, perm, false)?;
         let st = file.stat()?;
         let alias = Alias { parent, lower: lname.into() };
-        let inode = self.inodes.intern(st.ino, FileKind::Regular, alias);
+        let inode = self.inodes.intern(&st, alias);
         let file = Arc::new(self.fresh_file(self.io(file), &state, lname, fresh));
         file.set_mtime(Some(st.mtime));
         {
@@ -151,8 +156,9 @@ impl Volume {
         }
         let attr = self.attr_at(&inode, &st, None);
         let caller = caller.to(Operation::of_flags(flags));
+        let generation = inode.generation.into();
         let opened = self.add_handle(inode, file, caller, flags);
-        Ok((Entry { attr, generation: 0 }, opened))
+        Ok((Entry { attr, generation }, opened))
     }
 
     /// Registers a handle for an acquired file.

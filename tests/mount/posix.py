@@ -6,6 +6,8 @@ import ctypes
 import errno
 import itertools
 import os
+import pathlib
+import struct
 import subprocess
 import sys
 import time
@@ -71,19 +73,75 @@ class FileHandle(ctypes.Structure):
     _fields_ = [("bytes", ctypes.c_uint32), ("kind", ctypes.c_int32), ("data", ctypes.c_uint8 * 128)]
 
 
-def by_handle(tally, top):
-    path = top / "handle"
-    path.write_bytes(b"found")
+def handle_of(path):
     handle, number = FileHandle(bytes=128), ctypes.c_int()
     libc("name_to_handle_at", corners.AT_FDCWD, os.fsencode(path), ctypes.byref(handle), ctypes.byref(number), 0)
-    above = os.open(top, os.O_RDONLY)
+    return handle
+
+
+def opened(mount, handle, work):
+    """What `work` gives for the descriptor of a handle, or the errno."""
+    above = os.open(mount.path, os.O_RDONLY)
     fd = corners.LIBC.open_by_handle_at(above, ctypes.byref(handle), os.O_RDONLY)
-    tally.check("a handle leads to its file", fd >= 0 and os.read(fd, 9) == b"found")
-    os.close(fd)
+    code = ctypes.get_errno()
     os.close(above)
+    if fd < 0:
+        return code
+    try:
+        return work(fd)
+    finally:
+        os.close(fd)
 
 
-def only_here(tally, mount):
+def forgotten():
+    os.sync()
+    pathlib.Path("/proc/sys/vm/drop_caches").write_text("3")
+
+
+def by_handle(tally, mount, plain):
+    """Handles lead to their inodes when the kernel has forgotten them, and when the mount was made anew."""
+    top, deep = mount.path, mount.path / "one" / "two" / ("three" * 50)
+    deep.mkdir(parents=True)
+    (top / "handle").write_bytes(b"found")
+    (deep / "inner").write_bytes(b"deep")
+    (top / "goes").write_bytes(b"gone")
+    os.link(top / "goes", deep / "stays")
+    want = [(top / "handle", lambda fd: os.read(fd, 9), b"found"), (deep / "inner", lambda fd: os.read(fd, 9), b"deep"),
+            (deep, lambda fd: sorted(os.listdir(fd)), ["inner", "stays"]), (deep / "stays", lambda fd: os.fstat(fd).st_nlink, 1),
+            (deep, lambda fd: os.readlink(f"/proc/self/fd/{fd}"), str(deep)), (top, lambda fd: os.fstat(fd).st_ino, 1)]
+    handles = [handle_of(path) for path, _, _ in want]
+    os.unlink(top / "goes")
+
+    def lead(when):
+        for handle, (path, work, expected) in zip(handles, want):
+            forgotten()
+            got = opened(mount, handle, work)
+            tally.check(f"a handle leads to {path.name[:9] or 'the top'} {when}", got == expected, got)
+    lead("at once")
+    mount.stop()
+    mount.start()
+    lead("after a remount")
+    # The number of one that is gone is given out again.
+    number, stale = os.stat(top / "handle").st_ino, handles[0]
+    os.unlink(top / "handle")
+    forgotten()
+    tally.check("of a file that is gone to nothing", opened(mount, stale, lambda fd: fd) == errno.ESTALE)
+    for n in range(200):
+        (top / f"again{n}").write_bytes(b"another")
+    again = [p for p in top.glob("again*") if os.stat(p).st_ino == number]
+    forgotten()
+    tally.check("nor to another of its number", again and opened(mount, stale, lambda fd: fd) == errno.ESTALE, again)
+    # Whoever makes one up for a file that is not of this volume.
+    (plain / "outside").write_bytes(b"x")
+    (plain / "folder").mkdir()
+    for path in (plain / "outside", plain / "folder", mount.lower / ".kmsfs" / "volume"):
+        struct.pack_into("=III", stale.data, 0, 0, os.stat(path).st_ino, 0)
+        tally.check(f"nor out of the volume to {path.name}", opened(mount, stale, lambda fd: fd) == errno.ESTALE)
+    for path in again + list(top.glob("again*")):
+        path.unlink(missing_ok=True)
+
+
+def only_here(tally, mount, plain):
     top = mount.path
     # 16 TiB less a page is what ext4 below can hold; the format adds to that.
     with open(top / "huge", "wb") as file:
@@ -106,12 +164,12 @@ def only_here(tally, mount):
         os.utime(top / "born", (5, 5))
         (top / "born").write_bytes(b"later")
         tally.check("the time of birth stays", made and abs(made - time.time()) < 60 and born(top / "born") == made, made)
-    by_handle(tally, top)
+    by_handle(tally, mount, plain)
     st, below = os.statvfs(top), os.statvfs(mount.lower)
     tally.check("df is right", (st.f_blocks, st.f_frsize, st.f_files, st.f_namemax) == (below.f_blocks, below.f_frsize, below.f_files, 255))
     replace_fails(tally, mount)
     fd = os.open(top / "reserved", os.O_RDWR | os.O_CREAT)
-    for what, how, size in (("extended", 0, 0), ("reserved", corners.KEEP_SIZE, 0), ("both", corners.KEEP_SIZE, 5000)):
+    for what, how, size in (("extended", 0, 0), ("reserved", corners.KEEP_SIZE, 0)):
         corners.fallocate(fd, how, 0, 4 << 20)
         taken = os.fstat(fd).st_blocks
         os.ftruncate(fd, size)
@@ -227,7 +285,7 @@ def main():
         mount = Mount(scratch, lower, options="suid,dev").start()
         os.chmod(mount.path, 0o755)
         differential(tally, mount.path, plain)
-        only_here(tally, mount)
+        only_here(tally, mount, plain)
         many_names(tally, mount)
         mount.stop()
         read_only(tally, scratch, loop(scratch, "small", 64 << 20, "mkfs.ext4", "-q", "-F"))

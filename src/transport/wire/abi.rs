@@ -97,6 +97,8 @@ pub mod flag {
     pub const ASYNC_READ: u64 = 1 << 0;
     /// open(2) truncates by itself.
     pub const ATOMIC_O_TRUNC: u64 = 1 << 3;
+    /// Inodes may be asked for by number.
+    pub const EXPORT_SUPPORT: u64 = 1 << 4;
     /// Writes of more than a page.
     pub const BIG_WRITES: u64 = 1 << 5;
     /// The umask is for the filesystem to apply.

@@ -37,6 +37,8 @@ const WANTED: u64 = flag::ASYNC_READ
     // Without it the kernel asks for a file's capabilities before every write.
     | flag::HANDLE_KILLPRIV_V2
     | flag::SETXATTR_EXT
+    // Or open_by_handle_at(2) finds only what the kernel remembers.
+    | flag::EXPORT_SUPPORT
     // Before a direct read the kernel writes back what a mapping has changed.
     | flag::DIRECT_IO_ALLOW_MMAP
     // With the writeback cache this does not drop pages; it makes the kernel check that

@@ -1,0 +1,44 @@
+//! Finding an inode by its number alone, where the filesystem can do that.
+//!
+//! Handles of ext4 and btrfs are made of the inode's number and its generation, and both take 0
+//! for "any". Of others no handle is known that could be made from a number.
+
+use std::os::fd::OwnedFd;
+
+use rustix::io::Errno;
+
+use super::sys::Handle;
+use super::{Dir, Result};
+
+/// FILEID_INO32_GEN: number and generation, 32 bits each.
+const NUMBER_GENERATION: i32 = 1;
+/// FILEID_BTRFS_WITHOUT_PARENT: number and subvolume, 64 bits each, and a generation.
+const BTRFS: i32 = 0x4d;
+/// Where the subvolume is in such a handle.
+const BTRFS_ROOT: std::ops::Range<usize> = 8..16;
+/// f_type of ext2, ext3 and ext4.
+const EXT: i64 = 0xef53;
+
+/// Opens the inode `number` of the filesystem, and on btrfs the subvolume, that `root` is in, as a
+/// mere reference.
+///
+/// # Errors
+/// ESTALE: there is none. EOPNOTSUPP: this filesystem cannot do it. EPERM: this process may not.
+pub fn open_number(root: &Dir, number: u64) -> Result<OwnedFd> {
+    let like = Handle::of(root.fd())?;
+    let data = match like.kind {
+        // Others use this form too, and want the right generation.
+        NUMBER_GENERATION if rustix::fs::fstatfs(root.fd())?.f_type == EXT => {
+            let number = u32::try_from(number).map_err(|_| Errno::STALE)?;
+            [number.to_ne_bytes(), [0; 4]].concat()
+        }
+        BTRFS => {
+            let subvolume = like.data().get(BTRFS_ROOT).ok_or(Errno::OPNOTSUPP)?;
+            [&number.to_ne_bytes()[..], subvolume, &[0; 4]].concat()
+        }
+        _ => return Err(Errno::OPNOTSUPP),
+    };
+    let handle = Handle::new(like.kind, &data).ok_or(Errno::OPNOTSUPP)?;
+    // A descriptor that is a mere reference itself will not do here.
+    handle.open(root.open_for_reading()?.fd())
+}
