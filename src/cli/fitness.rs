@@ -10,6 +10,7 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::out::{Out, table};
 use super::volume::{Lower, look, refused};
+use crate::format::VOLUME_DIR;
 use crate::lower::{Dir, Features, probe};
 use crate::transport;
 use crate::volume::open_root;
@@ -41,6 +42,42 @@ pub fn run(lower: &Path, out: Out) -> Result<(), CliError> {
     }
     let what = "this filesystem cannot hold a volume".to_owned();
     Err(CliError::Volume { path: lower, what, exit: Exit::Failed })
+}
+
+/// What can be there or not: its name, whether it is, and what becomes of whoever wants it then.
+fn offers(f: &Features) -> [(&'static str, Option<bool>, &'static str); 12] {
+    [
+        ("case-sensitive", f.case_sensitive, "two names become one"),
+        ("user attributes", f.user_attributes, "setfattr fails"),
+        ("ACLs", f.acls, "setfacl fails"),
+        ("O_TMPFILE", f.nameless_files, "it fails, and programs use names"),
+        ("punch hole", f.punch, "zeros are written instead"),
+        ("reserve room", f.reserve, "fallocate reserves nothing"),
+        ("holes", f.holes, "SEEK_DATA shows no holes"),
+        ("rename noreplace", f.rename_noreplace, "mv --no-clobber fails"),
+        ("rename exchange", f.rename_exchange, "it fails"),
+        ("birth times", f.birth_times, "statx shows none"),
+        ("durable writes", f.durable_writes, "they are synced apart"),
+        ("unbuffered I/O", f.direct, "all goes through the page cache"),
+    ]
+}
+
+/// Says in the log of a mount what its lower filesystem is and what it lacks. Tried out in the
+/// volume's own directory, where no user sees it; not at all for a mount that must not write.
+pub fn report(root: &Dir, read_only: bool) {
+    if read_only {
+        return;
+    }
+    let found = root.open_dir(VOLUME_DIR.as_bytes()).and_then(|own| probe(&own));
+    match found {
+        Ok(found) => {
+            let lacks = offers(&found).into_iter().filter(|(_, is, _)| *is == Some(false));
+            let lacks: Vec<_> = lacks.map(|(what, ..)| what).collect();
+            let lacks = if lacks.is_empty() { "nothing".to_owned() } else { lacks.join(", ") };
+            tracing::info!(filesystem = found.filesystem, lacks, "the lower filesystem");
+        }
+        Err(error) => tracing::warn!(%error, "what the lower filesystem offers is not known"),
+    }
 }
 
 /// Bytes that a lower name may have.
@@ -85,20 +122,10 @@ impl fmt::Display for Diagnosis {
             row("writable", if found.writable { "yes" } else { "no: mount with ro" }.to_owned()),
             row("survives power loss", power.to_owned()),
             row("longest name", format!("{} bytes", found.name_max)),
-            tried("case-sensitive", found.case_sensitive, "two names become one"),
-            tried("user attributes", found.user_attributes, "setfattr fails"),
-            tried("ACLs", found.acls, "setfacl fails"),
-            tried("O_TMPFILE", found.nameless_files, "it fails, and programs use names"),
-            tried("punch hole", found.punch, "zeros are written instead"),
-            tried("reserve room", found.reserve, "fallocate reserves nothing"),
-            tried("holes", found.holes, "SEEK_DATA shows no holes"),
-            tried("rename noreplace", found.rename_noreplace, "mv --no-clobber fails"),
-            tried("rename exchange", found.rename_exchange, "it fails"),
-            tried("birth times", found.birth_times, "statx shows none"),
-            tried("durable writes", found.durable_writes, "they are synced apart"),
-            tried("unbuffered I/O", found.direct, "all goes through the page cache"),
-            row("requests over io_uring", ring),
         ];
+        let offered = offers(found).into_iter().map(|(what, is, without)| tried(what, is, without));
+        let last = row("requests over io_uring", ring);
+        let rows: Vec<_> = rows.into_iter().chain(offered).chain([last]).collect();
         f.write_str(&table(&rows))?;
         match self.missing.as_slice() {
             [] => write!(f, "fit for a volume"),

@@ -23,8 +23,9 @@ use super::rewrap_live::Live;
 use super::service::{KeyService, Use};
 use super::sys::{self, StopSignals};
 use super::volume::{Lower, look, refused};
-use super::{log, mounts, umount};
+use super::{fitness, log, mounts, process, umount};
 use crate::format::{VOLUME_DIR, VOLUME_FILE};
+use crate::lower::Dir;
 use crate::transport::{self, Audience, Options, TransportError};
 use crate::volume::keys::DataKeys;
 use crate::volume::{CreateOptions, MountOptions, Volume, open_root};
@@ -112,6 +113,7 @@ fn serve(
     mut reporter: Reporter,
 ) -> Result<(), CliError> {
     log::start();
+    process::obey_quotas();
     let started = start(plan, state, typed, &mut reporter);
     let (volume, session, service, live) = match started {
         Ok(parts) => parts,
@@ -160,9 +162,12 @@ fn start(
     }
     let options = MountOptions { read_only: plan.options.flags.read_only, crash: crash(plan) };
     let lower = open_root(&plan.lower).map_err(|e| refused(&plan.lower, e.into()))?;
+    let below = lower.try_clone().map(Dir::new).map_err(failed)?;
     let volume =
         Volume::mount(lower, Arc::clone(&keys), options).map_err(|e| refused(&plan.lower, e))?;
     let volume = Arc::new(volume);
+    fitness::report(&below, plan.options.flags.read_only);
+    drop(below);
     let session = transport::serve(
         Arc::clone(&volume),
         Arc::clone(&keys),

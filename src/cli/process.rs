@@ -7,6 +7,18 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, setrlimit};
 /// Descriptors wanted: every open file of the mount has one below.
 const DESCRIPTORS: u64 = 1 << 20;
 
+/// Gives up the right to exceed quotas and reserves, for this thread and those it starts: what a
+/// mount writes it writes for its users, who have no such right.
+pub fn obey_quotas() {
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+    if let Ok(mut mine) = capabilities(None) {
+        mine.effective.remove(CapabilitySet::SYS_RESOURCE);
+        if let Err(error) = set_capabilities(None, mine) {
+            tracing::warn!(%error, "quotas of the lower filesystem may not bind this mount");
+        }
+    }
+}
+
 /// No core dumps, no ptrace by others of the same user, no reading of `/proc/PID/mem`, and
 /// enough descriptors. What the system refuses stays as it was: none of it changes what a
 /// command does.

@@ -24,6 +24,7 @@ const EXT: i64 = 0xef53;
 ///
 /// # Errors
 /// ESTALE: there is none. EOPNOTSUPP: this filesystem cannot do it. EPERM: this process may not.
+#[expect(clippy::host_endian_bytes, reason = "the kernel keeps handles in its own order")]
 pub fn open_number(root: &Dir, number: u64) -> Result<OwnedFd> {
     let like = Handle::of(root.fd())?;
     let data = match like.kind {

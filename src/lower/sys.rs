@@ -10,6 +10,7 @@ use super::Result;
 
 /// The longest handle of any filesystem (MAX_HANDLE_SZ).
 const ROOM: usize = 128;
+const ROOM_BYTES: u32 = 128;
 
 /// `struct file_handle`, with room behind it.
 #[repr(C)]
@@ -31,7 +32,7 @@ impl Handle {
 
     /// The handle of an inode that is open.
     pub fn of(fd: BorrowedFd<'_>) -> Result<Handle> {
-        let mut handle = Handle { bytes: ROOM as u32, kind: 0, data: [0; ROOM] };
+        let mut handle = Handle { bytes: ROOM_BYTES, kind: 0, data: [0; ROOM] };
         let mut mount = 0i32;
         // SAFETY: `handle` is laid out as the call expects and says how much room it has; it, the
         // empty C string and `mount` live through the call.

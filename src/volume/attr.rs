@@ -49,6 +49,11 @@ impl Volume {
         Ok(self.attr_at(inode, &st, Some((&parent, &alias.lower))))
     }
 
+    /// EPERM for a caller who is neither the owner of an inode nor root.
+    pub(super) fn owner_or_root(&self, cx: &ReqCtx, inode: &Arc<Inode>) -> Result<(), Errno> {
+        if cx.uid == 0 || self.attr(inode)?.uid == cx.uid { Ok(()) } else { Err(Errno::EPERM) }
+    }
+
     /// Runs `work` on the inode below, held as a reference.
     pub(super) fn with_pinned<T>(
         &self,

@@ -339,9 +339,7 @@ impl Volume {
     ) -> Result<(), Errno> {
         let _making = self.grace.enter();
         let cmk = std::str::from_utf8(cmk).map_err(|_| Errno::EINVAL)?;
-        if cx.uid != 0 && self.attr(inode)?.uid != cx.uid {
-            return Err(Errno::EPERM);
-        }
+        self.owner_or_root(cx, inode)?;
         let state = self.dir(inode)?;
         let context = self.dir_context(&state);
         let wrapped = self.keys.rewrap(

@@ -102,6 +102,10 @@ impl Inode {
         if aliases.len() >= MAX_ALIASES {
             aliases.remove(0);
         }
+        if aliases.is_empty() {
+            // Nearly all have one name, and there are millions of them.
+            aliases.reserve_exact(1);
+        }
         aliases.push(alias);
     }
 

@@ -42,9 +42,7 @@ impl Volume {
         if inode.kind != FileKind::Regular {
             return Err(Errno::EINVAL);
         }
-        if cx.uid != 0 && self.attr(inode)?.uid != cx.uid {
-            return Err(Errno::EPERM);
-        }
+        self.owner_or_root(cx, inode)?;
         let caller = self.caller(cx).to(Operation::ReadWrite);
         let _alone = Alone::with(self, inode.ino)?;
         self.with_file(inode, caller, |file| {

@@ -213,9 +213,7 @@ impl Volume {
     ) -> Result<(), Errno> {
         let _making = self.grace.enter();
         let cmk = std::str::from_utf8(cmk).map_err(|_| Errno::EINVAL)?;
-        if cx.uid != 0 && self.attr(inode)?.uid != cx.uid {
-            return Err(Errno::EPERM);
-        }
+        self.owner_or_root(cx, inode)?;
         self.put_under(self.caller(cx).to(Operation::Write), inode, cmk)
     }
 

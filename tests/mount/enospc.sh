@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A full disk reaches the writer as ENOSPC, and nothing that was written before is harmed.
+# A full disk reaches the writer as ENOSPC, a full quota as EDQUOT, and nothing that was written before is harmed.
 . "$(dirname "$0")/lib/lib.sh"
-need mkfs.ext4 python3
+need mkfs.ext4 mkfs.btrfs btrfs pgrep python3
 
 fill() { # errno that a writer with fsync ends with, filling the mount
     python3 - "$1" "$2" <<'PY'
@@ -76,4 +76,23 @@ PY
     check "$kind: unmount" unmount_volume
     umount "$disk"
 done
+# A quota below; btrfs has its own, whatever the kernel was built with. What binds the server binds its users, and
+# ext4's quotas bind nobody who has CAP_SYS_RESOURCE: so it must not have that.
+disk=$WORK/btrfs STORE=$WORK/store-btrfs lower=$WORK/btrfs/limited
+mkdir -p "$disk" "$STORE"
+truncate -s 200M "$WORK/btrfs.img" && mkfs.btrfs -q "$WORK/btrfs.img"
+check "a small btrfs" mount -o loop "$WORK/btrfs.img" "$disk"
+check "with a limit" sh -c "btrfs quota enable '$disk' && btrfs subvolume create '$lower' && btrfs qgroup limit 16M '$lower'"
+check "mount below the limit" mount_volume "$lower"
+pid=$(pgrep -f -x "$KMSFS mount $lower $MNT .*")
+same "the server has no right to exceed one" 0 "$(($(awk '/^CapEff/ { print "0x" $2 }' "/proc/$pid/status") >> 24 & 1))"
+head -c 2000000 /dev/urandom >"$MNT/before" && sync "$MNT/before"
+before=$(sha256sum <"$MNT/before")
+same "a writer gets EDQUOT" 122 "$(fill "$MNT/full" 60)"
+same "and what was there is unharmed" "$before" "$(sha256sum <"$MNT/before")"
+check "unmount from below the limit" unmount_volume
+check "mount again, at the limit" mount_volume "$lower"
+same "and it is unharmed still" "$before" "$(sha256sum <"$MNT/before")"
+check "unmount at the limit" unmount_volume
+umount "$disk"
 finish

@@ -77,6 +77,8 @@ for kind in ext4 xfs btrfs tmpfs overlayfs fuse; do
     same "$kind: the doctor leaves nothing behind" "" "$(ls -A "$lower")"
     mkdir -p "$STORE"
     check "$kind: mount" mount_volume "$lower" "$MNT" suid
+    [ $kind = fuse ] || check "$kind: the mount's log says what is below" \
+        grep -q "the lower filesystem filesystem=\"$name\" lacks=\"" "$WORK/mount.log"
     check "$kind: everything once" work_in "$MNT"
     before=$(describe "$MNT")
     check "$kind: unmount" unmount_volume

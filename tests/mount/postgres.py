@@ -101,7 +101,8 @@ def one_round(tally, scratch, mount, server, number):
     before = int(server.sql("SELECT count(*) FROM pgbench_history"))
     bench = subprocess.Popen(
         [program("pgbench"), "-h", str(server.sockets), "-c", str(CLIENTS), "-j", "2", "-T", str(SECONDS), "-l",
-         "--log-prefix", str(logs / "t"), "postgres"],
+         # Without -n it empties the history first.
+         "-n", "--log-prefix", str(logs / "t"), "postgres"],
         user=USER, group=USER, extra_groups=[], cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     time.sleep(SECONDS * random.uniform(0.35, 0.75))
     running = bench.poll() is None
