@@ -91,7 +91,7 @@ before=$(sha256sum <"$MNT/before")
 same "a writer gets EDQUOT" 122 "$(fill "$MNT/full" 60)"
 same "and what was there is unharmed" "$before" "$(sha256sum <"$MNT/before")"
 check "unmount from below the limit" unmount_volume
-check "mount again, at the limit" mount_volume "$lower"
+check "mount again, read-only, at the limit" mount_volume "$lower" "$MNT" ro
 same "and it is unharmed still" "$before" "$(sha256sum <"$MNT/before")"
 check "unmount at the limit" unmount_volume
 umount "$disk"
