@@ -44,7 +44,7 @@ impl Aead {
         match &self.0 {
             Keyed::GcmSiv(cipher) => {
                 let (nonce, tail) = split_nonce(nonce);
-                cipher.seal(nonce, &[aad, &tail].concat(), buf)
+                with_tail(aad, &tail, |aad| cipher.seal(nonce, aad, buf))
             }
             Keyed::XChaCha(cipher) => {
                 let nonce = widen_nonce(nonce, place).into();
@@ -66,7 +66,7 @@ impl Aead {
         let opened = match &self.0 {
             Keyed::GcmSiv(cipher) => {
                 let (nonce, tail) = split_nonce(nonce);
-                cipher.open(nonce, &[aad, &tail].concat(), buf, tag)
+                with_tail(aad, &tail, |aad| cipher.open(nonce, aad, buf, tag))
             }
             Keyed::XChaCha(cipher) => {
                 let nonce = widen_nonce(nonce, place).into();
@@ -91,6 +91,21 @@ impl core::fmt::Debug for Aead {
 fn split_nonce(nonce: &[u8; 16]) -> ([u8; 12], [u8; 4]) {
     let [a, b, c, d, e, f, g, h, i, j, k, l, tail @ ..] = *nonce;
     ([a, b, c, d, e, f, g, h, i, j, k, l], tail)
+}
+
+/// Lends `work` the associated data with the tail behind it. That of blocks is short, and nothing
+/// is allocated for it.
+fn with_tail<R>(aad: &[u8], tail: &[u8; 4], work: impl FnOnce(&[u8]) -> R) -> R {
+    let mut short = [0; 64];
+    match short.get_mut(..aad.len() + tail.len()) {
+        Some(whole) => {
+            let (head, end) = whole.split_at_mut(aad.len());
+            head.copy_from_slice(aad);
+            end.copy_from_slice(tail);
+            work(whole)
+        }
+        None => work(&[aad, tail].concat()),
+    }
 }
 
 /// The nonce that XChaCha takes.

@@ -8,14 +8,14 @@
 use aes_gcm_siv::Aes256GcmSiv;
 use aes_gcm_siv::aead::inout::InOutBuf;
 use aes_gcm_siv::aead::{AeadInOut, KeyInit};
-use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, Nonce, UnboundKey};
 
 use super::BadTag;
+use super::sys::GcmSivKey;
 
 /// A key, expanded for one of the implementations. Both wipe it on drop.
 pub(super) enum GcmSiv {
     Portable(Box<Aes256GcmSiv>),
-    Assembly(Box<LessSafeKey>),
+    Assembly(GcmSivKey),
 }
 
 impl GcmSiv {
@@ -29,10 +29,8 @@ impl GcmSiv {
     }
 
     fn assembly(key: &[u8; 32]) -> Self {
-        match UnboundKey::new(&AES_256_GCM_SIV, key) {
-            Ok(key) => Self::Assembly(Box::new(LessSafeKey::new(key))),
-            Err(_) => Self::portable(key), // out of memory
-        }
+        // None: out of memory.
+        GcmSivKey::new(key).map_or_else(|| Self::portable(key), Self::Assembly)
     }
 
     /// Encrypts in place; gives the tag.
@@ -43,11 +41,7 @@ impl GcmSiv {
                 .expect("only buffers of 64 GiB and more are refused")
                 .into(),
             Self::Assembly(cipher) => {
-                let nonce = Nonce::assume_unique_for_key(nonce);
-                let tag = cipher
-                    .seal_in_place_separate_tag(nonce, Aad::from(aad), buf)
-                    .expect("only buffers of 64 GiB and more are refused");
-                *tag.as_ref().first_chunk().expect("a tag has 16 bytes")
+                cipher.seal(&nonce, aad, buf).expect("only buffers of 64 GiB and more are refused")
             }
         }
     }
@@ -64,28 +58,13 @@ impl GcmSiv {
             Self::Portable(cipher) => cipher
                 .decrypt_inout_detached(&nonce.into(), aad, InOutBuf::from(buf), tag.into())
                 .map_err(|_| BadTag),
-            Self::Assembly(cipher) => with_copy(buf, |ciphertext, out| {
-                let nonce = Nonce::assume_unique_for_key(nonce);
-                cipher
-                    .open_separate_gather(nonce, Aad::from(aad), ciphertext, tag, out)
-                    .map_err(|_| BadTag)
-            }),
-        }
-    }
-}
-
-/// Lends `work` the ciphertext apart from where the plaintext goes: AWS-LC opens in place only
-/// what has its tag behind it. Copying a block within the first-level cache costs little.
-fn with_copy<R>(buf: &mut [u8], work: impl FnOnce(&[u8], &mut [u8]) -> R) -> R {
-    let mut small = [0u8; 4096];
-    match small.get_mut(..buf.len()) {
-        Some(copy) => {
-            copy.copy_from_slice(buf);
-            work(copy, buf)
-        }
-        None => {
-            let copy = buf.to_vec();
-            work(&copy, buf)
+            Self::Assembly(cipher) => {
+                if cipher.open(&nonce, aad, buf, tag) {
+                    Ok(())
+                } else {
+                    Err(BadTag)
+                }
+            }
         }
     }
 }

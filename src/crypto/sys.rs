@@ -1,6 +1,6 @@
 //! What the C library below `aws_lc_rs` can and the safe crate does not offer: Ed25519 over a
-//! digest (RFC 8032's Ed25519ph) and ML-DSA over a message representative made outside (FIPS
-//! 204's external mu).
+//! digest (RFC 8032's Ed25519ph), ML-DSA over a message representative made outside (FIPS 204's
+//! external mu), and AES-256-GCM-SIV in place with the tag elsewhere.
 #![expect(unsafe_code, reason = "calls of the C library, each with its argument")]
 
 use std::ptr::{NonNull, null, null_mut};
@@ -84,6 +84,84 @@ pub fn ml_dsa_verify_mu(public: &[u8], mu: &[u8; 64], signature: &[u8]) -> bool 
                 mu.as_ptr(),
                 mu.len(),
             ) == 1
+    }
+}
+
+/// Bytes of a tag of AES-GCM-SIV.
+const TAG: usize = 16;
+
+/// An AES-256-GCM-SIV key, expanded. The library wipes it when it is freed.
+pub struct GcmSivKey(NonNull<lc::EVP_AEAD_CTX>);
+
+// SAFETY: the context is memory of its own, bound to no thread.
+unsafe impl Send for GcmSivKey {}
+// SAFETY: sealing and opening take the context as const, and the library's documentation of
+// EVP_AEAD_CTX lets any number of threads do so at once.
+unsafe impl Sync for GcmSivKey {}
+
+impl GcmSivKey {
+    /// `None` if memory is short.
+    pub fn new(key: &[u8; 32]) -> Option<GcmSivKey> {
+        // SAFETY: the algorithm is a constant of the library, and 32 bytes are read of the key.
+        let context = unsafe {
+            lc::EVP_AEAD_CTX_new(lc::EVP_aead_aes_256_gcm_siv(), key.as_ptr(), key.len(), TAG)
+        };
+        NonNull::new(context).map(GcmSivKey)
+    }
+
+    /// Encrypts in place and gives the tag; `None`, with `buf` undefined, if it is too long.
+    pub fn seal(&self, nonce: &[u8; 12], aad: &[u8], buf: &mut [u8]) -> Option<[u8; TAG]> {
+        let (mut tag, mut tag_len) = ([0; TAG], 0);
+        let at = buf.as_mut_ptr();
+        // SAFETY: the context is live. Input and output are the same bytes, which the function
+        // allows, and it writes as many as it reads; at most `TAG` more go to `tag`. The other
+        // slices are read with the lengths given; there is no extra input.
+        let done = unsafe {
+            lc::EVP_AEAD_CTX_seal_scatter(
+                self.0.as_ptr(),
+                at,
+                tag.as_mut_ptr(),
+                &mut tag_len,
+                tag.len(),
+                nonce.as_ptr(),
+                nonce.len(),
+                at,
+                buf.len(),
+                null(),
+                0,
+                aad.as_ptr(),
+                aad.len(),
+            )
+        };
+        (done == 1 && tag_len == TAG).then_some(tag)
+    }
+
+    /// Decrypts in place; false, with `buf` undefined, if the tag is another.
+    pub fn open(&self, nonce: &[u8; 12], aad: &[u8], buf: &mut [u8], tag: &[u8; TAG]) -> bool {
+        let at = buf.as_mut_ptr();
+        // SAFETY: as for sealing; the tag is read.
+        let done = unsafe {
+            lc::EVP_AEAD_CTX_open_gather(
+                self.0.as_ptr(),
+                at,
+                nonce.as_ptr(),
+                nonce.len(),
+                at,
+                buf.len(),
+                tag.as_ptr(),
+                tag.len(),
+                aad.as_ptr(),
+                aad.len(),
+            )
+        };
+        done == 1
+    }
+}
+
+impl Drop for GcmSivKey {
+    fn drop(&mut self) {
+        // SAFETY: it is live, ours, and let go of once.
+        unsafe { lc::EVP_AEAD_CTX_free(self.0.as_ptr()) }
     }
 }
 
