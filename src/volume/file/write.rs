@@ -9,13 +9,14 @@
 use std::cell::RefCell;
 use std::io::IoSlice;
 
-use crate::crypto::random_nonces;
+use crate::crypto::{random_array, random_nonces};
 use crate::format::{
-    BLOCK, BlockNo, Entry, MAX_PLAIN, MAX_WRITES, PageNo, Seal, block_offset, blocks_of,
+    BLOCK, BlockNo, Entry, FileKeys, MAX_PLAIN, MAX_WRITES, PageNo, Seal, block_offset, blocks_of,
     entry_page_of, entry_page_offset, entry_slot,
 };
 
 use crate::lower::FileIo;
+use crate::sync::Arc;
 
 use super::blocks::{Block, run_length, stretches};
 use super::pages::Pages;
@@ -32,6 +33,41 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
+/// The blocks that a write touches.
+struct Span<'a> {
+    first: u64,
+    /// Where in the first block the data begins.
+    inside: usize,
+    /// Bytes of all of them.
+    bytes: usize,
+    data: &'a [u8],
+}
+
+impl<'a> Span<'a> {
+    fn of(offset: u64, data: &'a [u8]) -> Span<'a> {
+        let inside = usize::try_from(offset % BLOCK as u64).unwrap_or(0);
+        let bytes = (inside + data.len()).next_multiple_of(BLOCK);
+        Span { first: offset / BLOCK as u64, inside, bytes, data }
+    }
+
+    /// The data of its block `n`, if that is all of the block.
+    fn whole(&self, n: usize) -> Option<&'a [u8]> {
+        let from = (n * BLOCK).checked_sub(self.inside)?;
+        self.data.get(from..from + BLOCK)
+    }
+
+    /// The data of its block `n`, if that is a part of the block only, and where it goes.
+    fn part(&self, n: usize) -> Option<(usize, &'a [u8])> {
+        if self.whole(n).is_some() {
+            return None;
+        }
+        let from = (n * BLOCK).saturating_sub(self.inside);
+        let at = if n == 0 { self.inside } else { 0 };
+        let end = self.data.len().min(from + BLOCK - at);
+        Some((at, self.data.get(from..end)?))
+    }
+}
+
 impl FileState {
     /// Writes `data` at plaintext `offset`, extending the file if it ends past the size.
     ///
@@ -46,23 +82,30 @@ impl FileState {
         if data.is_empty() {
             return Ok(());
         }
-        let mut meta = self.meta.write();
-        self.begin_change(env, &mut meta)?;
-        if offset > meta.size {
-            self.zero_tail(env, &mut meta)?;
-        }
         SCRATCH.with_borrow_mut(|scratch| {
-            let mut at = offset;
-            let mut rest = data;
-            while !rest.is_empty() {
-                let inside = usize::try_from(at % BLOCK as u64).unwrap_or(0);
-                let room = BATCH * BLOCK - inside;
-                let (part, after) = rest.split_at(rest.len().min(room));
-                self.write_batch(env, &mut meta, at, part, scratch)?;
-                at += part.len() as u64;
-                rest = after;
+            let span = Span::of(offset, data);
+            if scratch.len() < span.bytes {
+                scratch.resize(span.bytes, 0);
+            }
+            let buf = scratch.get_mut(..span.bytes).unwrap_or_default();
+            // The long part of the work, for which nobody else has to wait.
+            let (keys, mut seals) = self.seal_whole(&span, buf);
+            let mut meta = self.meta.write();
+            if !Arc::ptr_eq(&keys, &self.keys.load()) {
+                // Another data key has come meanwhile, and does not change under the lock.
+                seals = self.seal_whole(&span, buf).1;
+            }
+            self.begin_change(env, &mut meta)?;
+            if offset > meta.size {
+                self.zero_tail(env, &mut meta)?;
+            }
+            self.seal_edges(&meta, &span, buf, &mut seals)?;
+            let mut first = span.first;
+            for (seals, part) in seals.chunks(BATCH).zip(buf.chunks(BATCH * BLOCK)) {
+                self.commit_sealed(env, &mut meta, first, part, seals)?;
+                first += seals.len() as u64;
                 // The size follows each batch, so that an error later loses nothing before it.
-                self.grow_to(&mut meta, at.min(end));
+                self.grow_to(&mut meta, end.min(first * BLOCK as u64));
             }
             Ok(())
         })
@@ -78,39 +121,45 @@ impl FileState {
         }
     }
 
-    /// At most [`BATCH`] blocks: merges the edges with what is there, and commits.
-    fn write_batch(
+    /// Copies and seals the blocks that the data covers whole. Gives the keys that it was done
+    /// with, and a seal for every block of the span, of which those at its edges are none yet.
+    fn seal_whole(&self, span: &Span<'_>, buf: &mut [u8]) -> (Arc<FileKeys>, Vec<Seal>) {
+        let keys = self.keys.load_full();
+        let (blocks, _) = buf.as_chunks_mut::<BLOCK>();
+        let mut seals = vec![Seal::HOLE; blocks.len()];
+        if span.data.len() < BLOCK {
+            return (keys, seals);
+        }
+        let nonces = random_nonces(blocks.len());
+        let each = (span.first..).zip(blocks).zip(&mut seals).zip(nonces).enumerate();
+        for (n, (((b, block), seal), nonce)) in each {
+            if let Some(data) = span.whole(n) {
+                block.copy_from_slice(data);
+                *seal = keys.block().seal(BlockNo(b), block, nonce);
+            }
+        }
+        (keys, seals)
+    }
+
+    /// Merges what the data covers in part with what is there, and seals it.
+    fn seal_edges(
         &self,
-        env: &FileEnv,
-        meta: &mut Meta,
-        at: u64,
-        data: &[u8],
-        scratch: &mut Vec<u8>,
+        meta: &Meta,
+        span: &Span<'_>,
+        buf: &mut [u8],
+        seals: &mut [Seal],
     ) -> Result<(), FileError> {
-        let size = BLOCK as u64;
-        let first = at / size;
-        let inside = usize::try_from(at % size).unwrap_or(0);
-        let bytes = (inside + data.len()).next_multiple_of(BLOCK);
-        let end = inside + data.len();
-        scratch.clear();
-        scratch.resize(bytes, 0);
-        let (blocks, _) = scratch.as_chunks_mut::<BLOCK>();
-        let last = blocks.len().saturating_sub(1);
-        if let Some(block) = blocks.first_mut()
-            && (inside != 0 || (last == 0 && end != BLOCK))
-        {
-            self.plain_block(meta, first, block)?;
+        let keys = self.keys.load();
+        let (blocks, _) = buf.as_chunks_mut::<BLOCK>();
+        for (n, ((b, block), seal)) in (span.first..).zip(blocks).zip(seals).enumerate() {
+            let Some((at, data)) = span.part(n) else { continue };
+            self.plain_block(meta, b, block)?;
+            if let Some(place) = block.get_mut(at..at + data.len()) {
+                place.copy_from_slice(data);
+            }
+            *seal = keys.block().seal(BlockNo(b), block, random_array());
         }
-        if last > 0
-            && !end.is_multiple_of(BLOCK)
-            && let Some(block) = blocks.last_mut()
-        {
-            self.plain_block(meta, first + last as u64, block)?;
-        }
-        if let Some(place) = scratch.get_mut(inside..end) {
-            place.copy_from_slice(data);
-        }
-        self.commit(env, meta, first, scratch)
+        Ok(())
     }
 
     /// Seals whole plaintext blocks in `buf` and brings them to the disk from block `first` on.
@@ -122,7 +171,25 @@ impl FileState {
         buf: &mut [u8],
     ) -> Result<(), FileError> {
         let (blocks, _) = buf.as_chunks_mut::<BLOCK>();
-        let count = blocks.len() as u64;
+        let nonces = random_nonces(blocks.len());
+        let keys = self.keys.load();
+        let seals: Vec<Seal> = (first..)
+            .zip(blocks.iter_mut().zip(nonces))
+            .map(|(b, (block, nonce))| keys.block().seal(BlockNo(b), block, nonce))
+            .collect();
+        self.commit_sealed(env, meta, first, buf, &seals)
+    }
+
+    /// Brings sealed blocks to the disk from block `first` on.
+    fn commit_sealed(
+        &self,
+        env: &FileEnv,
+        meta: &mut Meta,
+        first: u64,
+        buf: &[u8],
+        seals: &[Seal],
+    ) -> Result<(), FileError> {
+        let count = seals.len() as u64;
         if meta.writes.saturating_add(count) > MAX_WRITES {
             tracing::error!(file = %self.identity.id, "the data key's budget of block writes is used up");
             return Err(FileError::NonceBudget);
@@ -132,12 +199,6 @@ impl FileState {
             self.write_header(env, meta, false, [0; 16], false)?;
         }
         meta.touched = true;
-        let nonces = random_nonces(blocks.len());
-        let keys = self.keys.load();
-        let seals: Vec<Seal> = (first..)
-            .zip(blocks.iter_mut().zip(nonces))
-            .map(|(b, (block, nonce))| keys.block().seal(BlockNo(b), block, nonce))
-            .collect();
         self.settle_cut(meta)?;
         let old = self.entries(meta, first..first + count)?;
         let beyond = meta.size.div_ceil(BLOCK as u64);
@@ -149,10 +210,10 @@ impl FileState {
             self.pages.lock().block0 = None;
         }
         if self.holds_back(env, meta, overwrites) {
-            return self.hold(meta, first, &seals, &old, buf);
+            return self.hold(meta, first, seals, &old, buf);
         }
         let mut pages = self.pages.lock();
-        for ((b, seal), old) in (first..).zip(&seals).zip(&old) {
+        for ((b, seal), old) in (first..).zip(seals).zip(&old) {
             let prev = if b < beyond { old.cur } else { Seal::HOLE };
             self.set_entry(&mut pages, b, Entry { cur: *seal, prev });
         }
@@ -164,7 +225,7 @@ impl FileState {
         let written = self.write_out(meta, &pages, first, count, buf, first_page);
         drop(pages);
         if let Err(e) = written {
-            self.after_failed_write(meta, first, &seals, &old);
+            self.after_failed_write(meta, first, seals, &old);
             return Err(e);
         }
         if let Some((header, _)) = fresh {
