@@ -2,7 +2,7 @@
 
 use crate::format::BLOCK;
 
-use super::blocks::Block;
+use super::blocks::{Block, run_length};
 use super::state::{FileError, FileState, Found, Meta};
 
 impl FileState {
@@ -40,7 +40,10 @@ impl FileState {
                 rest = after;
                 at += n as u64;
             } else {
-                let whole = rest.len() / BLOCK * BLOCK;
+                // In pieces without an entry page in between, which also stay in the CPU's cache
+                // from the lower filesystem's copy to the cipher's last step.
+                let run = usize::try_from(run_length(at / size)).unwrap_or(usize::MAX);
+                let whole = (rest.len() / BLOCK).min(run) * BLOCK;
                 let (head, after) = rest.split_at_mut(whole);
                 self.read_blocks(meta, at / size, head)?;
                 rest = after;
