@@ -244,7 +244,7 @@ fn answer(plan: &MountPlan) -> Result<(), CliError> {
     rustix::fs::statvfs(path).map_err(|e| failed(e.into()))?;
     let kib = plan.options.readahead_kib.unwrap_or(READAHEAD_KIB);
     if let Some(m) = mounts::at(path).map_err(failed)?
-        && let Err(e) = transport::raise_readahead(m.device.0, m.device.1, kib)
+        && let Err(e) = transport::raise_limits(m.device, kib)
     {
         tracing::debug!(error = %e, "read-ahead stays at the kernel's default");
     }

@@ -20,6 +20,7 @@
 //! | `watch`, `notify`, `behind` | what happens without being asked for |
 
 mod adapter;
+mod bdi;
 mod behind;
 mod calls;
 mod device;
@@ -30,7 +31,6 @@ mod lend;
 mod mount;
 mod native;
 mod notify;
-mod readahead;
 mod reply;
 mod session;
 mod sink;
@@ -45,8 +45,8 @@ use std::path::PathBuf;
 
 use self::session::Route;
 
+pub use self::bdi::raise as raise_limits;
 pub use self::mount::remount;
-pub use self::readahead::raise as raise_readahead;
 pub use self::session::{Session, serve};
 pub use self::uring::choice::{Obstacle, possible as ring_possible};
 
