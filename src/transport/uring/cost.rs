@@ -10,6 +10,10 @@ use std::time::Duration;
 /// An operation that took longer than this, lately and on the whole, is handed over.
 const WORTH: u32 = 250;
 
+/// Long reads and writes that take longer than this wait for a disk, and are not to have anything
+/// wait behind them.
+const SLOW: u32 = 3000;
+
 /// Weight of the past: a new figure counts for one part in so many.
 const INERTIA: u32 = 8;
 
@@ -29,6 +33,11 @@ impl Costs {
     /// Whether `opcode` is to be handed over.
     pub fn high(&self, opcode: u32) -> bool {
         self.of(opcode).is_some_and(|mean| mean.load(Ordering::Relaxed) > WORTH)
+    }
+
+    /// Whether `opcode`, of which only the long ones are noted, waits for something slow below.
+    pub fn slow(&self, opcode: u32) -> bool {
+        self.of(opcode).is_some_and(|mean| mean.load(Ordering::Relaxed) > SLOW)
     }
 
     /// Notes what one took. Two at a time may lose one of the figures, which is no matter.
@@ -60,6 +69,10 @@ mod tests {
             costs.note(20, Duration::from_micros(3));
         }
         assert!(!costs.high(20));
+        costs.note(15, Duration::from_millis(1));
+        assert!(!costs.slow(15));
+        costs.note(15, Duration::from_millis(100));
+        assert!(costs.slow(15), "one stall is enough");
         costs.note(9999, Duration::MAX);
         costs.note(20, Duration::MAX);
         assert!(costs.high(20) && !costs.high(9999));

@@ -7,23 +7,25 @@
 //! out of the place that it was copied to.
 //!
 //! What would hold a queue up, a round trip to a key service or a slow disk, goes to a spare
-//! thread and comes back through the queue, because only the thread that gave an entry to the
-//! kernel may give it again.
+//! thread and comes back through the queue. Long reads and writes have threads of their own, with
+//! rings of their own.
 //!
 //! | file | is |
 //! |---|---|
 //! | `choice` | whether this machine can |
 //! | `cost` | which requests are worth another thread |
-//! | `queue` | the loop of one thread |
+//! | `lanes` | which thread answers what |
+//! | `lane` | the loop of one thread |
+//! | `inbox` | the way from one thread to another |
 //! | `entry` | one request in its memory, from header to reply |
-//! | `back` | the way back from the spare threads |
 //! | `sys` | the ring and the memory |
 
-mod back;
 pub mod choice;
 mod cost;
 mod entry;
-mod queue;
+mod inbox;
+mod lane;
+mod lanes;
 mod sys;
 
 use std::fs;
@@ -34,8 +36,9 @@ use std::thread::{self, JoinHandle};
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-use self::cost::Costs;
-use self::queue::{End, Queue};
+use self::lane::{End, Lane};
+use self::lanes::{Lanes, Name};
+use self::sys::slots;
 use super::device::{Device, Server};
 use super::wire::init::MAX_REQUEST;
 
@@ -76,20 +79,26 @@ impl Prepared {
         let cpus = possible_cpus()?;
         let (entries, max_request) = shape(cpus);
         let mut prepared = Prepared { go: Vec::new(), threads: Vec::new(), max_request };
-        let costs = Arc::new(Costs::default());
+        let lanes = Arc::new(Lanes::new(server, cpus, entries)?);
         let (ready, made) = channel();
-        for cpu in 0..cpus {
+        for name in lanes.names() {
             let (go, wait) = channel();
-            let (server, device) = (Arc::clone(server), Arc::clone(device));
-            let (costs, ready) = (Arc::clone(&costs), ready.clone());
-            let qid = u16::try_from(cpu).map_err(io::Error::other)?;
+            let (device, lanes, ready) = (Arc::clone(device), Arc::clone(&lanes), ready.clone());
+            let (title, slots) = match name {
+                Name::Queue(cpu) => {
+                    let qid = u16::try_from(cpu).map_err(io::Error::other)?;
+                    (format!("kmsfs-ring-{cpu}"), slots(qid, entries, max_request)?)
+                }
+                Name::Bulk(n) => (format!("kmsfs-bulk-{n}"), Vec::new()),
+            };
             let body = move || {
-                pin(cpu);
-                let queue = Queue::new(qid, entries, max_request, &server, &device, costs);
-                let queue = match queue {
-                    Ok(queue) => {
+                if let Name::Queue(cpu) = name {
+                    pin(cpu);
+                }
+                let lane = match Lane::new(name, &lanes, &device) {
+                    Ok(lane) => {
                         let _ = ready.send(Ok(())); // nobody listens: nobody will say go either
-                        queue
+                        lane
                     }
                     Err(e) => {
                         let _ = ready.send(Err(e));
@@ -100,22 +109,26 @@ impl Prepared {
                 if wait.recv().is_err() {
                     return Ok(());
                 }
-                match queue.run()? {
+                match lane.run(slots)? {
                     End::Gone => Ok(()),
                     End::Refused(error) => {
-                        tracing::warn!(%error, queue = qid, "the kernel refused the ring; requests come over /dev/fuse");
-                        server.serve(&device)
+                        tracing::warn!(%error, ?name, "the kernel refused the ring; requests come over /dev/fuse");
+                        lanes.server.serve(&device)
                     }
                 }
             };
-            let thread = thread::Builder::new().name(format!("kmsfs-ring-{cpu}")).spawn(body)?;
+            let thread = thread::Builder::new().name(title).spawn(body)?;
             prepared.go.push(go);
             prepared.threads.push(thread);
         }
         drop(ready);
         let made: Vec<()> = made.iter().collect::<io::Result<_>>()?;
         // One that ended without a word: the ring would never be ready.
-        if made.len() == cpus { Ok(prepared) } else { Err(io::Error::other("a queue panicked")) }
+        if made.len() == prepared.threads.len() {
+            Ok(prepared)
+        } else {
+            Err(io::Error::other("a lane panicked"))
+        }
     }
 
     /// The kernel has agreed: entries are handed to it, and requests are served. Gives the

@@ -68,13 +68,14 @@ impl Drop for Arena {
 /// The memory of one entry: a header block and a payload. There is one `Slot` for each.
 pub struct Slot {
     arena: Arc<Arena>,
+    queue: u16,
     index: usize,
     payload: usize,
 }
 
-/// Memory for `count` entries with payloads of `payload` bytes. Pages are there when they are
-/// first used.
-pub fn slots(count: usize, payload: u32) -> io::Result<Vec<Slot>> {
+/// Memory for `count` entries of a queue with payloads of `payload` bytes. Pages are there when
+/// they are first used.
+pub fn slots(queue: u16, count: usize, payload: u32) -> io::Result<Vec<Slot>> {
     let payload = usize::try_from(payload).map_err(io::Error::other)?;
     let payload = payload.next_multiple_of(HEAD);
     let len = count.saturating_mul(payload.saturating_add(HEAD));
@@ -85,13 +86,19 @@ pub fn slots(count: usize, payload: u32) -> io::Result<Vec<Slot>> {
         unsafe { mmap_anonymous(ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, how) }?;
     let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
     let arena = Arc::new(Arena { start, len });
-    Ok((0..count).map(|index| Slot { arena: Arc::clone(&arena), index, payload }).collect())
+    let slot = |index| Slot { arena: Arc::clone(&arena), queue, index, payload };
+    Ok((0..count).map(slot).collect())
 }
 
 impl Slot {
-    /// Its number in the queue.
-    pub fn index(&self) -> usize {
-        self.index
+    /// The queue whose requests come in it.
+    pub fn queue(&self) -> usize {
+        usize::from(self.queue)
+    }
+
+    /// Its number among the slots of all queues, which have `entries` each.
+    pub fn number(&self, entries: usize) -> u64 {
+        (usize::from(self.queue) * entries + self.index) as u64
     }
 
     fn head(&self) -> *mut u8 {
@@ -157,7 +164,7 @@ impl Ring {
     }
 
     /// Hands an entry to the kernel for the first time.
-    pub fn register(&mut self, slot: &mut Slot, qid: u16) -> io::Result<()> {
+    pub fn register(&mut self, slot: &mut Slot, number: u64) -> io::Result<()> {
         let head = slot.head();
         let iovecs = [
             libc::iovec { iov_base: head.cast(), iov_len: size_of::<Block>() },
@@ -167,18 +174,24 @@ impl Ring {
         // SAFETY: `at` is in the header block's page, behind the block, aligned, and ours until
         // the command is submitted.
         unsafe { at.write(iovecs) };
-        if !self.memory.iter().any(|a| Arc::ptr_eq(a, &slot.arena)) {
-            self.memory.push(Arc::clone(&slot.arena));
-        }
-        let mut entry = command(REGISTER, 0, qid, slot.index);
+        self.remember(slot);
+        let mut entry = command(REGISTER, 0, slot.queue, number);
         set_addr_and_len(&mut entry, at.addr(), 2);
         self.push(&entry)
     }
 
-    /// Gives the kernel the reply in an entry, and the entry for the next request.
-    pub fn commit(&mut self, slot: &mut Slot, qid: u16) -> io::Result<()> {
+    /// Gives the kernel the reply in an entry, and the entry for the next request, which comes
+    /// to this ring, whichever the entry was with before.
+    pub fn commit(&mut self, slot: &mut Slot, number: u64) -> io::Result<()> {
+        self.remember(slot);
         let id = slot.parts().0.commit_id;
-        self.push(&command(COMMIT_AND_FETCH, id, qid, slot.index))
+        self.push(&command(COMMIT_AND_FETCH, id, slot.queue, number))
+    }
+
+    fn remember(&mut self, slot: &Slot) {
+        if !self.memory.iter().any(|a| Arc::ptr_eq(a, &slot.arena)) {
+            self.memory.push(Arc::clone(&slot.arena));
+        }
     }
 
     /// Asks to be told, again and again, when `bell` is readable.
@@ -225,19 +238,12 @@ impl Ring {
         }
         Some((done.user_data(), done.result()))
     }
-
-    /// Whether another completion is there already.
-    pub fn more(&self) -> bool {
-        // SAFETY: only this thread takes completions.
-        !unsafe { self.ring.completion_shared() }.is_empty()
-    }
 }
 
-fn command(what: u32, commit_id: u64, qid: u16, index: usize) -> Entry128 {
+fn command(what: u32, commit_id: u64, qid: u16, number: u64) -> Entry128 {
     let mut area = [0; 80];
     let fields = 0u64.as_bytes().iter().chain(commit_id.as_bytes()).chain(qid.as_bytes());
     area.iter_mut().zip(fields).for_each(|(to, from)| *to = *from);
-    let number = u64::try_from(index).unwrap_or(u64::MAX);
     opcode::UringCmd80::new(Fixed(0), what).cmd(area).build().user_data(number)
 }
 
@@ -281,7 +287,7 @@ mod tests {
 
     #[test]
     fn slots_do_not_overlap() {
-        let mut slots = slots(3, 8192).unwrap();
+        let mut slots = slots(0, 3, 8192).unwrap();
         for (n, slot) in (1..).zip(&mut slots) {
             let (block, payload) = slot.parts();
             assert_eq!(payload.as_ptr().align_offset(4096), 0);
