@@ -5,7 +5,7 @@
 #
 # Three mounts on DIRECTORY (default /dev/shm): `off`, an embedded service under the managed key, which every
 # user may use; `kmsd`, a key that every user may use in a kmsd of its own process; `on`, the same kmsd and a key
-# with a policy of 100 statements that lets one user in, who is the one that reads. Files of 2,000 bytes are
+# with a policy of 100 statements that lets one user in, who is the one that reads. Files of 4 KiB are
 # opened, read and closed: `first` after a mount, when every file's key is asked for; `again`, when decisions and
 # keys are remembered and the kernel's caches were dropped; `hot`, when the kernel has the pages and asks for the
 # open alone. One process takes a directory of each mount in turn, so that other load on the machine weighs on

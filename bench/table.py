@@ -3,13 +3,36 @@
 
     table.py fio FILE.json      the number of a fio run: MiB/s of large pieces, operations/s of small ones
     table.py FILE.tsv           a Markdown table; lines are place, row, unit, filesystem, value
+    table.py A.tsv B.tsv        the same rows measured for two revisions, side by side
 """
 
 import json
 import statistics
 import sys
 
-OURS = "kmsfs"
+BASE = "gocryptfs"
+ORDER = ["kmsfs-uring", "kmsfs-device", "kmsfs-fuser", BASE, "securefs", "passthrough", "raw"]
+
+# How many times as fast as BASE kmsfs is to be, on a tmpfs and 2 CPUs.
+TO_REACH = {
+    "sequential write, 1 MiB": 2.9,
+    "sequential read, 1 MiB, cold": 2.0,
+    "random read, 4 KiB, cold": 2.1,
+    "random write, 4 KiB": 4.3,
+    "sequential write, 4 jobs": 2.6,
+    "sequential read, 4 jobs, cold": 2.2,
+    "O_DIRECT random read, QD 16, 2 jobs": 5.3,
+    "O_DIRECT random write, QD 16, 2 jobs": 8.4,
+    "fsync after each 4 KiB": 3.5,
+    "create + write 4 KiB + close": 3.0,
+    "ls -l of 4,000, cold": 2.0,
+    "open + read 4 KiB + close, cold": 5.0,
+    "rename": 2.8,
+    "unlink": 3.2,
+    "untar 2,000 files": 2.9,
+    "grep -r, cold": 2.4,
+    "rm -rf": 2.6,
+}
 
 
 def fio(path):
@@ -27,7 +50,8 @@ def fio(path):
     print(f"{side['io_bytes'] / (1 << 20) / seconds:.1f}" if large else f"{side['total_ios'] / seconds:.1f}")
 
 
-def table(path):
+def read(path):
+    """Values by place, row and filesystem; the rows and the filesystems as they came."""
     values, rows, names = {}, [], []
     with open(path) as file:
         for line in file:
@@ -37,30 +61,58 @@ def table(path):
             if name not in names:
                 names.append(name)
             values.setdefault((place, row, name), []).append(float(value))
-    names.sort(key=lambda n: not n.startswith(OURS))
-    first = names[0]
-    peers = names[1:]
-    behind = 0
+    return values, rows, names
+
+
+def compare(before, after):
+    one, rows, names = read(before)
+    two, _, _ = read(after)
+    print("\n| | on | unit | A | B | A's spread | B / A |\n|---|---|---|---:|---:|---:|---:|")
+    for place, row, unit in rows:
+        for name in names:
+            a, b = one.get((place, row, name)), two.get((place, row, name))
+            if a and b:
+                old, new = statistics.median(a), statistics.median(b)
+                spread = (max(a) - min(a)) / old
+                print(f"| {row} | {name} | {unit} | {show(old)} | {show(new)} | {spread:.0%} | {faster(unit, new, old):.2f} |")
+    print("\nA ratio above 1: B is faster.")
+
+
+def table(path):
+    values, rows, names = read(path)
+    names.sort(key=lambda n: ORDER.index(n) if n in ORDER else len(ORDER))
+    ratios = [n for n in names if n != BASE] if BASE in names else []
     for place in dict.fromkeys(r[0] for r in rows):
+        # The figures are for a lower filesystem that costs nothing.
+        bar = "tmpfs" in place and ratios and ratios[0].startswith("kmsfs")
         print(f"\n{place}\n")
-        print("| | unit | " + " | ".join(names) + " | " + " | ".join(f"{first} / {p}" for p in peers) + " |")
-        print("|---|---|" + "---:|" * (len(names) + len(peers)))
+        head = ["", "unit", *names, *(f"{n} / {BASE}" for n in ratios), *(["to reach", ""] if bar else [])]
+        print("| " + " | ".join(head) + " |")
+        print("|---|---|" + "---:|" * (len(names) + len(ratios)) + ("---:|---|" if bar else ""))
+        met = behind = 0
         for where, row, unit in rows:
             if where != place:
                 continue
             middle = {n: statistics.median(values[place, row, n]) for n in names if (place, row, n) in values}
             cells = [show(middle.get(n)) for n in names]
-            for peer in peers:
-                if first not in middle or peer not in middle:
-                    cells.append("-")
-                    continue
-                ratio = middle[first] / middle[peer]
-                if unit == "s":
-                    ratio = 1 / ratio
-                behind += ratio < 1
-                cells.append(f"{ratio:.2f}" + (" (behind)" if ratio < 1 else ""))
+            ratio = {n: faster(unit, middle[n], middle[BASE]) for n in ratios if n in middle and BASE in middle}
+            cells += [f"{ratio[n]:.2f}" if n in ratio else "-" for n in ratios]
+            if bar:
+                figure = TO_REACH.get(row)
+                reached = [n.removeprefix("kmsfs-") for n in ratio if n.startswith("kmsfs") and figure and ratio[n] >= figure]
+                cells.append(f"{figure:.1f}" if figure else "")
+                cells.append(("met: " + ", ".join(reached) if reached else "behind") if figure else "")
+                met += bool(figure and reached)
+                behind += bool(figure and not reached)
             print(f"| {row} | {unit} | " + " | ".join(cells) + " |")
-    print(f"\nRatios above 1: {first} is ahead. Behind: {behind}.")
+        if bar:
+            print(f"\nMet by a transport: {met}, behind: {behind}.")
+    if ratios:
+        print(f"\nA ratio above 1 is faster than {BASE}.")
+
+
+def faster(unit, one, other):
+    return other / one if unit == "s" else one / other
 
 
 def show(value):
@@ -72,6 +124,8 @@ def show(value):
 if __name__ == "__main__":
     if len(sys.argv) == 3 and sys.argv[1] == "fio":
         fio(sys.argv[2])
+    elif len(sys.argv) == 3:
+        compare(sys.argv[1], sys.argv[2])
     elif len(sys.argv) == 2:
         table(sys.argv[1])
     else:

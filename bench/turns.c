@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PER_DIRECTORY = 200, LENGTH = 2000, MOST = 16 };
+enum { PER_DIRECTORY = 200, LENGTH = 4096, MOST = 16 };
 
 static double now(void) {
     struct timespec t;
