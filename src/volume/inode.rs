@@ -31,6 +31,15 @@ pub(super) struct Alias {
 pub(super) struct OpenFile {
     pub state: Option<Arc<FileState>>,
     pub handles: usize,
+    /// The last handle is closed and no name is left, so its header was not written: it is kept
+    /// for whoever comes back by an O_PATH descriptor, until the kernel forgets the inode.
+    pub nameless: bool,
+}
+
+impl OpenFile {
+    fn may_be_forgotten(&self) -> bool {
+        self.state.is_none() || self.nameless && self.handles == 0
+    }
 }
 
 /// What the kernel knows by one number.
@@ -231,7 +240,7 @@ impl Inodes {
                 .fetch_update(Ordering::AcqRel, Ordering::Acquire, |c| Some(c.saturating_sub(n)));
             // Not waited for: whoever holds it looks inodes up in this table. And he who is
             // opening the file has a lookup of his own.
-            let idle = || inode.file.try_lock().is_some_and(|open| open.state.is_none());
+            let idle = || inode.file.try_lock().is_some_and(|open| open.may_be_forgotten());
             before.unwrap_or(0) <= n && idle()
         });
         removed.map(|(_, inode)| inode)

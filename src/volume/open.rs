@@ -72,11 +72,15 @@ impl Volume {
         }
     }
 
-    fn close_file(&self, inode: &Arc<Inode>, open: &mut OpenFile) -> Result<(), Errno> {
+    pub(super) fn close_file(&self, inode: &Arc<Inode>, open: &mut OpenFile) -> Result<(), Errno> {
         let Some(file) = open.state.as_ref() else { return Ok(()) };
-        // A file without a name is gone with this; nobody will read its header.
+        // A file without a name is gone with the inode; nobody will read its header.
         let nameless = inode.pin.lock().is_some() && file.io().stat().is_ok_and(|st| st.nlink == 0);
-        if !nameless && !self.read_only {
+        open.nameless = nameless;
+        if nameless {
+            return Ok(());
+        }
+        if !self.read_only {
             file.settle(&self.env(), super::file::Settle::Clean)
                 .map_err(|e| self.file_errno(inode, file, e))?;
         }

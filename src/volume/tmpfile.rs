@@ -109,6 +109,12 @@ impl Volume {
         self.walked.moved(fd, &new.lower);
         let entry = self.entry_of(parent, fd, &new.lower)?;
         *inode.pin.lock() = None;
+        let mut open = inode.file.lock();
+        if open.handles == 0 {
+            // Its last handle was closed before it had a name to be kept by.
+            self.close_file(inode, &mut open)?;
+        }
+        drop(open);
         Ok(entry)
     }
 }

@@ -5,6 +5,25 @@ use kmsfs::volume::{Errno, Ino, SetAttr, WriteFrom};
 
 use super::support::{CX, Fs, pattern};
 
+/// As through an O_PATH descriptor, after every other is closed.
+#[test]
+fn a_file_that_lost_its_name_can_be_opened_again_until_it_is_forgotten() {
+    let fs = Fs::new();
+    let (ino, fh) = fs.create(Ino::ROOT, "f");
+    fs.v().write(ino, fh, 0, b"kept", WriteFrom::Program).unwrap();
+    fs.v().unlink(&CX, Ino::ROOT, b"f").unwrap();
+    fs.v().release(ino, fh).unwrap();
+    for _ in 0..2 {
+        let opened = fs.v().open(&CX, ino, libc::O_RDONLY).unwrap();
+        let mut out = [0u8; 8];
+        assert_eq!(fs.v().read(ino, opened.fh, 0, &mut out).unwrap(), 4);
+        assert_eq!(&out[..4], b"kept");
+        fs.v().release(ino, opened.fh).unwrap();
+    }
+    fs.v().forget(ino, 1);
+    assert_eq!(fs.v().open(&CX, ino, libc::O_RDONLY).unwrap_err(), Errno::ESTALE);
+}
+
 #[test]
 fn a_file_without_a_name_gets_one_and_keeps_it_over_a_remount() {
     let mut fs = Fs::new();
