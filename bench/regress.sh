@@ -35,7 +35,8 @@ clean_up() {
     local side
     for side in A B; do git worktree remove --force "$temporary/$side" 2>/dev/null; done
     git worktree prune
-    rm -rf "$temporary"
+    # A compiler that was interrupted may still put something there.
+    rm -rf "$temporary" 2>/dev/null || { sleep 2; rm -rf "$temporary"; }
 }
 trap clean_up EXIT
 trap 'exit 1' INT TERM
