@@ -307,14 +307,17 @@ def switched_off(tally):
 
 
 IO_URING_SETUP = "425"
+IO_URING_ENTER = "426"
 
 
 class Confined(Mount):
-    """A mount by a process that may not make a ring."""
+    """A mount by a process that may not make a ring, or not use it."""
+
+    refused = IO_URING_SETUP
 
     def arguments(self):
         helper = ROOT / "tests" / "mount" / "lib" / "without_calls.py"
-        return [sys.executable, str(helper), IO_URING_SETUP, *super().arguments()]
+        return [sys.executable, str(helper), self.refused, *super().arguments()]
 
 
 def goes_without(tally, name, mount):
@@ -333,6 +336,9 @@ def forbidden(tally):
     with Scratch("teardown-confined") as scratch:
         mount = Confined(scratch, scratch.dir("lower"), options="transport=auto")
         goes_without(tally, "no io_uring_setup", mount.start())
+        mount = Confined(scratch, scratch.dir("lower"), name="enter", options="transport=auto")
+        mount.refused = IO_URING_ENTER
+        goes_without(tally, "no io_uring_enter", mount.start())
         disabled = pathlib.Path("/proc/sys/kernel/io_uring_disabled")
         if disabled.exists():
             before = disabled.read_text()

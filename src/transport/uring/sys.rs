@@ -154,13 +154,17 @@ impl Ring {
         Ok(Ring { ring, listening: false, memory: Vec::new() })
     }
 
-    /// Whether this process may make one.
+    /// Whether this process may make one and use it.
     pub fn probe() -> io::Result<()> {
-        IoUring::<Entry128, cqueue::Entry>::builder()
+        let mut ring = IoUring::<Entry128, cqueue::Entry>::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
-            .build(2)
-            .map(drop)
+            .build(2)?;
+        // A seccomp profile may allow the one call and not the other.
+        // SAFETY: the entry names no memory.
+        let queued = unsafe { ring.submission().push(&Entry128::from(opcode::Nop::new().build())) };
+        queued.map_err(io::Error::other)?;
+        ring.submit_and_wait(1).map(drop)
     }
 
     /// Hands an entry to the kernel for the first time.
