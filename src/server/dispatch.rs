@@ -54,8 +54,12 @@ pub trait Handler: Send + Sync + 'static {
     /// The epoch that holds now.
     fn epoch(&self) -> Epoch;
 
-    /// Waits until the epoch is another than `seen`, or for `timeout`. Returns the epoch.
+    /// Waits until the epoch is another than `seen`, for `timeout`, or until it is roused. Returns
+    /// the epoch.
     fn wait_epoch(&self, seen: Epoch, timeout: Duration) -> Epoch;
+
+    /// Makes everybody return from [`Handler::wait_epoch`], early if it can.
+    fn rouse(&self) {}
 
     /// Answers messages that arrived together, one answer each, in their order.
     fn answer_many(&self, asks: Vec<(Peer, Ask)>) -> Vec<Answer>;
@@ -486,6 +490,10 @@ impl Handler for Dispatcher {
 
     fn wait_epoch(&self, seen: Epoch, timeout: Duration) -> Epoch {
         Epoch { instance: self.instance, count: self.service.wait_epoch(seen.count, timeout) }
+    }
+
+    fn rouse(&self) {
+        self.service.rouse();
     }
 
     /// All unwraps among them share one flush of the audit trail.

@@ -158,6 +158,7 @@ impl UnixServer {
     fn end(&mut self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
         let _ = rustix::net::shutdown(&self.waker, rustix::net::Shutdown::Both);
+        self.shared.handler.rouse();
         let open: Vec<_> = self.shared.doors.table.lock().open.values().cloned().collect();
         for connection in &open {
             // Readers see the end; answers can still leave.

@@ -105,7 +105,8 @@ pub struct Service {
     loading: Arc<RwLock<()>>,
     writer: Arc<Mutex<()>>,
     epoch: AtomicU64,
-    epoch_lock: Mutex<()>,
+    /// How often who waits for the epoch was roused without a new one.
+    epoch_lock: Mutex<u64>,
     epoch_moved: Condvar,
     /// All Regions, this one too.
     family: Arc<OnceLock<Vec<Weak<Service>>>>,
@@ -202,7 +203,7 @@ impl Service {
             loading: Arc::default(),
             writer: Arc::default(),
             epoch: AtomicU64::new(epoch),
-            epoch_lock: Mutex::new(()),
+            epoch_lock: Mutex::new(0),
             epoch_moved: Condvar::new(),
             family: Arc::default(),
             siblings: Vec::new(),
@@ -281,11 +282,21 @@ impl Service {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// Waits until the epoch is another than `seen`, or for `timeout`. Returns the epoch.
+    /// Waits until the epoch is another than `seen`, for `timeout`, or until it is roused. Returns
+    /// the epoch.
     pub fn wait_epoch(&self, seen: u64, timeout: Duration) -> u64 {
-        let mut guard = self.epoch_lock.lock();
-        self.epoch_moved.wait_while_for(&mut guard, |()| self.epoch() == seen, timeout);
+        let mut roused = self.epoch_lock.lock();
+        let before = *roused;
+        let still = |roused: &mut u64| *roused == before && self.epoch() == seen;
+        self.epoch_moved.wait_while_for(&mut roused, still, timeout);
         self.epoch()
+    }
+
+    /// Makes everybody return from [`Service::wait_epoch`].
+    pub fn rouse(&self) {
+        let mut roused = self.epoch_lock.lock();
+        *roused = roused.wrapping_add(1);
+        self.epoch_moved.notify_all();
     }
 
     fn run(&self, call: &mut Call<'_>, request: Request) -> Result<Done<Reply>, KmsError> {

@@ -207,7 +207,7 @@ impl Service {
             loading: self.loading.clone(),
             writer: self.writer.clone(),
             epoch: AtomicU64::new(self.epoch()),
-            epoch_lock: Mutex::new(()),
+            epoch_lock: Mutex::new(0),
             epoch_moved: Condvar::new(),
             family: self.family.clone(),
             siblings: Vec::new(),

@@ -184,4 +184,15 @@ fn the_epoch_moves_with_changes_and_wakes_those_who_wait() {
         world.admin("DisableKey", &json!({"KeyId": key}));
         assert_ne!(waiter.join().unwrap(), seen);
     });
+    // Who is roused comes back with what holds.
+    let (seen, start) = (world.service.epoch(), std::time::Instant::now());
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| world.service.wait_epoch(seen, Duration::from_secs(600)));
+        while !waiter.is_finished() {
+            world.service.rouse();
+            std::thread::yield_now();
+        }
+        assert_eq!(waiter.join().unwrap(), seen);
+    });
+    assert!(start.elapsed() < Duration::from_secs(600));
 }
