@@ -51,9 +51,6 @@ pub fn serve(
     mountpoint: &Path,
     options: &Options,
 ) -> Result<Session, TransportError> {
-    // The kernel may need our threads in order to free memory: they must not wait for it to do so
-    // (prctl(2), PR_SET_IO_FLUSHER). Threads inherit it. Refused to who lacks CAP_SYS_RESOURCE.
-    let _ = rustix::process::configure_io_flusher_behavior(true);
     let contested = Arc::new(Contested::default());
     let calls = Arc::new(Calls::new(Arc::clone(&volume), Arc::clone(&contested)));
     let attached = Arc::clone(&calls);

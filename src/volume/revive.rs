@@ -17,8 +17,8 @@ use super::inode::Inode;
 use super::keys::Caller;
 use super::types::{Entry, Errno, FileKind, Ino, ReqCtx};
 
-/// Directories on the way up, at most.
-const MAX_DEPTH: usize = 4096;
+/// Directories on the way up, at most: each takes room on the stack of a queue's thread.
+const MAX_DEPTH: usize = 256;
 
 impl Volume {
     /// The inode of that number, and counts one reference for the kernel.
