@@ -6,8 +6,7 @@ use super::*;
 use crate::client::conn::Unreachable;
 use crate::format::FileId;
 use crate::secret::Secret;
-use crate::server::messages::CachedUse;
-use crate::server::messages::{Fresh, KeyBytes};
+use crate::server::messages::{CachedUse, Fresh, Refusal};
 use crate::volume::keys::Purpose;
 
 /// Wraps a key by writing it down; denies the uids that it is told to.
