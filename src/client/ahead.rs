@@ -1,12 +1,10 @@
-//! Keys that are asked for before anybody wants them, by a thread of its own.
+//! Questions that are being asked, by a thread that asks ahead or by somebody who wants the answer.
 //!
-//! Whoever wants one of them meanwhile waits for the answer if it is on its way, and does not ask
-//! again: a decision has one record. What was not sent yet he takes out and asks for himself, so
-//! that he never waits for more than one question. What could not be asked for is simply asked for
-//! later, by whoever wants it.
+//! Whoever wants the same waits for the answer that is on its way, and does not ask again: a
+//! decision has one record. What could not be asked for is simply asked for later, by whoever
+//! wants it.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -18,34 +16,27 @@ use crate::sync::interrupt;
 /// How long somebody waits for an answer on its way before he asks himself.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Questions that will be asked, or are on their way.
+/// Questions that are on their way.
 #[derive(Default)]
 pub struct Coming {
-    /// And whether they were sent.
-    questions: Mutex<HashMap<Question, bool>>,
+    questions: Mutex<HashSet<Question>>,
     /// As many as there are, to be looked at without the lock.
     count: AtomicUsize,
     came: Condvar,
 }
 
 impl Coming {
-    /// Notes a question; `false` if it is there already.
-    pub fn begin(&self, question: Question) -> bool {
+    /// Notes a question that is going to be asked; `false` if somebody is asking it.
+    pub fn begin(&self, question: &Question) -> bool {
         let mut questions = self.questions.lock();
-        let new = match questions.entry(question) {
-            Entry::Occupied(_) => false,
-            Entry::Vacant(place) => {
-                place.insert(false);
-                true
-            }
-        };
+        let new = questions.insert(question.clone());
         self.count.store(questions.len(), Ordering::Release);
         new
     }
 
-    /// Whether a question is still to be asked; it counts as sent from here on.
-    pub fn send(&self, question: &Question) -> bool {
-        self.questions.lock().get_mut(question).is_some_and(|sent| !std::mem::replace(sent, true))
+    /// [`Coming::begin`], until what it gives is dropped. `None`: somebody is asking already.
+    pub fn asking<'c>(&'c self, question: &Question) -> Option<Asking<'c>> {
+        self.begin(question).then(|| Asking { coming: self, question: question.clone() })
     }
 
     /// They were answered, or never will be.
@@ -58,25 +49,33 @@ impl Coming {
         self.came.notify_all();
     }
 
-    /// Waits while `question` is on its way; takes it out if it was not sent yet. Memory has the
-    /// answer afterwards, or nobody has asked.
+    /// Waits while `question` is on its way. Memory has the answer afterwards, or nobody has
+    /// asked, or it takes too long.
     pub fn wait(&self, question: &Question) {
         if self.count.load(Ordering::Acquire) == 0 {
             return;
         }
         let mut questions = self.questions.lock();
         let deadline = Instant::now() + PATIENCE;
-        while let Some(sent) = questions.get(question) {
-            if !sent {
-                questions.remove(question);
-                return;
-            }
+        while questions.contains(question) {
             let look = deadline.min(Instant::now() + Duration::from_millis(100));
             let slow = self.came.wait_until(&mut questions, look).timed_out();
             if slow && (Instant::now() >= deadline || interrupt::interrupted()) {
                 return;
             }
         }
+    }
+}
+
+/// A question that is being asked.
+pub struct Asking<'c> {
+    coming: &'c Coming,
+    question: Question,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.coming.end([&self.question]);
     }
 }
 
@@ -95,10 +94,9 @@ mod tests {
     fn one_waits_for_what_is_on_its_way_and_for_nothing_else() {
         let coming = Coming::default();
         coming.wait(&question(1));
-        assert!(coming.begin(question(1)));
-        assert!(!coming.begin(question(1)));
-        assert!(coming.send(&question(1)));
-        assert!(!coming.send(&question(1)), "once");
+        assert!(coming.begin(&question(1)));
+        assert!(!coming.begin(&question(1)), "once");
+        assert!(coming.asking(&question(1)).is_none());
         coming.wait(&question(2));
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| coming.wait(&question(1)));
@@ -110,18 +108,19 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_sent_is_taken_out_by_whoever_wants_it() {
+    fn whoever_asks_himself_is_waited_for_until_he_is_done() {
         let coming = Coming::default();
-        coming.begin(question(1));
-        coming.wait(&question(1));
-        assert!(!coming.send(&question(1)));
+        let asking = coming.asking(&question(1));
+        assert!(asking.is_some());
+        assert!(!coming.begin(&question(1)));
+        drop(asking);
+        assert!(coming.begin(&question(1)));
     }
 
     #[test]
     fn nobody_waits_for_ever() {
         let coming = Coming::default();
-        coming.begin(question(1));
-        coming.send(&question(1));
+        coming.begin(&question(1));
         let since = Instant::now();
         coming.wait(&question(1));
         assert!(since.elapsed() >= PATIENCE);

@@ -14,7 +14,7 @@ mod wire;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -23,16 +23,18 @@ use parking_lot::Mutex;
 use wire::{bounded, fresh_key, message, on_behalf, place, refusal, told};
 
 use super::ahead::Coming;
-use super::cache::{At, Cache, Commitment, Question};
+use super::cache::Cache;
 use super::conn::KmsConn;
 use super::pool::{Pool, ShelfId};
 use super::wants::Wants;
 use super::who::{Callers, Who};
 use crate::format::{VolumeId, WrappedKey};
-use crate::server::messages::{Answer, Ask, KeyBytes, OnBehalf, Place, Told, VolumeNews, Wrapped};
+use crate::server::messages::{Answer, Ask, KeyBytes, OnBehalf, Told, VolumeNews, Wrapped};
+use crate::sync::aside::Aside;
 use crate::volume::keys as volume;
 use crate::volume::keys::{
-    Caller, DataKey, DataKeys, FreshFor, FreshKey, KeyContext, KeyError, Resealed, Sealed,
+    Caller, DataKey, DataKeys, FreshFor, FreshKey, KeyContext, KeyError, KeysAhead, Resealed,
+    Sealed,
 };
 
 /// Callers and CMKs whose uses are counted apart before a report is made early.
@@ -57,6 +59,8 @@ struct Inner {
     asked: AtomicU64,
     uses: Mutex<HashMap<(OnBehalf, String), u64>>,
     stopping: AtomicBool,
+    refiller: Aside,
+    early_asker: Aside,
 }
 
 /// The circumstances that a decision holds for, read before it is asked for.
@@ -81,11 +85,11 @@ struct Refill {
     count: u16,
 }
 
-/// Keys to be asked for ahead; all of one caller.
+/// Keys to be found and asked for ahead; all of one caller.
 struct Early {
     caller: OnBehalf,
     moment: Moment,
-    wanted: Vec<(Question, (Wrapped, Place))>,
+    next: KeysAhead,
 }
 
 impl KeyClient {
@@ -101,6 +105,8 @@ impl KeyClient {
             asked: AtomicU64::new(0),
             uses: Mutex::default(),
             stopping: AtomicBool::new(false),
+            refiller: Aside::default(),
+            early_asker: Aside::default(),
         });
         let (refills, jobs) = sync_channel(64);
         let (early, wanted) = sync_channel(64);
@@ -190,28 +196,13 @@ impl DataKeys for KeyClient {
         self.authorize_told(caller, wrapped, context, &told(path)?)
     }
 
-    fn unwrap_ahead(&self, caller: Caller, wanted: &[(WrappedKey, KeyContext)]) {
-        let (Some(early), inner) = (&self.early, &*self.inner) else { return };
+    fn unwrap_ahead(&self, caller: Caller, next: KeysAhead) {
+        let Some(early) = &self.early else { return };
         let caller = on_behalf(caller);
-        let moment = inner.moment(caller);
-        let mut unknown = Vec::with_capacity(wanted.len());
-        for (wrapped, context) in wanted {
-            let item = (message(wrapped), place(context));
-            let question =
-                Question::Unwrap(moment.who, Commitment::of(&item.0, &item.1), At::Anywhere);
-            if !inner.remembers(&moment, &question) && inner.coming.begin(question.clone()) {
-                unknown.push((question, item));
-            }
-        }
-        if unknown.is_empty() {
-            return;
-        }
+        let moment = self.inner.moment(caller);
+        self.inner.early_asker.step_aside();
         // Who is asked for too much asks when it is wanted.
-        if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) =
-            early.try_send(Early { caller, moment, wanted: unknown })
-        {
-            inner.coming.end(job.wanted.iter().map(|(question, _)| question));
-        }
+        let _ = early.try_send(Early { caller, moment, next });
     }
 
     fn questions(&self) -> u64 {

@@ -55,10 +55,26 @@ impl Label {
 /// HKDF-SHA256 without salt; info is `"kmsfs v1 "`, the label's text, a zero byte, the length of
 /// `context` as four bytes (low one first), and `context`. F-5.
 pub fn derive(key: &Secret<[u8; 32]>, label: Label, context: &[u8]) -> Secret<[u8; 32]> {
-    let length = u32::try_from(context.len()).expect("contexts are ids, a few dozen bytes");
-    let info = [b"kmsfs v1 ", label.text().as_bytes(), &[0], &length.to_le_bytes(), context];
-    let hkdf = Hkdf::<Sha256>::new(None, key.expose());
-    Secret::new_with(|out| {
-        hkdf.expand_multi_info(&info, out).expect("32 bytes are less than HKDF's limit of 8160");
-    })
+    Derivation::new(key).key(label, context)
+}
+
+/// Several derivations from one key: the half that they have in common is computed once, which
+/// counts where a file is opened.
+pub struct Derivation(Hkdf<Sha256>);
+
+impl Derivation {
+    /// Extracts, in the words of RFC 5869.
+    pub fn new(key: &Secret<[u8; 32]>) -> Self {
+        Self(Hkdf::new(None, key.expose()))
+    }
+
+    /// What [`derive`] gives for the same label and context.
+    pub fn key(&self, label: Label, context: &[u8]) -> Secret<[u8; 32]> {
+        let length = u32::try_from(context.len()).expect("contexts are ids, a few dozen bytes");
+        let info = [b"kmsfs v1 ", label.text().as_bytes(), &[0], &length.to_le_bytes(), context];
+        Secret::new_with(|out| {
+            let expanded = self.0.expand_multi_info(&info, out);
+            expanded.expect("32 bytes are less than HKDF's limit of 8160");
+        })
+    }
 }

@@ -15,7 +15,7 @@ mod suite;
 pub mod sys;
 
 pub use aead::{Aead, BadTag};
-pub use kdf::{Label, derive};
+pub use kdf::{Derivation, Label, derive};
 pub use mac::{mac, same};
 pub use prp::Hide;
 pub use rng::{random_array, random_nonces};

@@ -6,7 +6,7 @@
 use super::name::encode;
 use super::{FileId, Sealed};
 use crate::codec::Reader;
-use crate::crypto::{Aead, BadTag, Label, Suite, derive, mac, random_array};
+use crate::crypto::{Aead, BadTag, Derivation, Label, Suite, mac, random_array};
 use crate::secret::Secret;
 
 /// What lower names of sealed attributes begin with.
@@ -40,11 +40,11 @@ pub struct XattrKey {
 }
 
 impl XattrKey {
-    pub(super) fn new(data_key: &Secret<[u8; 32]>, context: &[u8], id: &FileId) -> Self {
-        let values = derive(data_key, Label::Xattr, context);
+    pub(super) fn new(data_key: &Derivation, context: &[u8], id: &FileId) -> Self {
+        let values = data_key.key(Label::Xattr, context);
         Self {
             values: Aead::new(Suite::Aes256GcmSiv, &values),
-            names: derive(data_key, Label::XattrName, context),
+            names: data_key.key(Label::XattrName, context),
             id: *id,
         }
     }

@@ -5,8 +5,7 @@
 //! that stops between entry and data leaves a block that the older half still opens.
 
 use super::{BLOCK, BlockNo, FileId, Sealed};
-use crate::crypto::{Aead, BadTag, Label, Suite, derive};
-use crate::secret::Secret;
+use crate::crypto::{Aead, BadTag, Derivation, Label, Suite};
 
 /// Bytes of an entry.
 pub const ENTRY_LEN: usize = 64;
@@ -91,13 +90,8 @@ pub struct BlockCipher {
 }
 
 impl BlockCipher {
-    pub(super) fn new(
-        data_key: &Secret<[u8; 32]>,
-        suite: Suite,
-        context: &[u8],
-        id: &FileId,
-    ) -> Self {
-        let key = derive(data_key, Label::Block(suite), context);
+    pub(super) fn new(data_key: &Derivation, suite: Suite, context: &[u8], id: &FileId) -> Self {
+        let key = data_key.key(Label::Block(suite), context);
         Self { aead: Aead::new(suite, &key), id: *id }
     }
 
@@ -132,6 +126,7 @@ mod tests {
     use super::super::FileKeys;
     use super::*;
     use crate::crypto::random_nonces;
+    use crate::secret::Secret;
 
     fn cipher(suite: Suite) -> FileKeys {
         FileKeys::new(&Secret::new([1; 32]), suite, &FileId([2; 16]))

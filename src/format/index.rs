@@ -6,7 +6,7 @@
 //! says why a sum is enough here.
 
 use super::{NodeNo, PageNo};
-use crate::crypto::{Label, derive, mac};
+use crate::crypto::{Derivation, Label, mac};
 use crate::secret::Secret;
 
 /// Bytes of a root, and of a MAC in a node page.
@@ -17,8 +17,8 @@ pub type Root = [u8; 16];
 pub struct IndexKey(Secret<[u8; 32]>);
 
 impl IndexKey {
-    pub(super) fn new(data_key: &Secret<[u8; 32]>, context: &[u8]) -> Self {
-        Self(derive(data_key, Label::Index, context))
+    pub(super) fn new(data_key: &Derivation, context: &[u8]) -> Self {
+        Self(data_key.key(Label::Index, context))
     }
 
     /// What entry page `k` with these bytes counts: its place in a node, or in the root for 0.

@@ -1,7 +1,9 @@
 //! What is derived from each data key, and the tags that need nothing else.
 
+use std::sync::OnceLock;
+
 use super::{BlockCipher, FileId, IndexKey, Kind, Root, VolumeId, XattrKey};
-use crate::crypto::{Aead, Hide, Label, Suite, derive, mac, same};
+use crate::crypto::{Aead, Derivation, Hide, Label, Suite, derive, mac, same};
 use crate::secret::Secret;
 
 /// The key that authenticates the header of one object.
@@ -16,17 +18,18 @@ impl HeaderKey {
     /// Of a file (`suite` is in the derivation) or a directory (it is not: its keys are the same
     /// under every suite).
     pub fn new(kind: Kind, data_key: &Secret<[u8; 32]>, suite: Suite, id: &FileId) -> Self {
+        Self::from(kind, &Derivation::new(data_key), suite, id)
+    }
+
+    fn from(kind: Kind, data_key: &Derivation, suite: Suite, id: &FileId) -> Self {
         match kind {
             Kind::File => {
                 let context = file_context(suite, id);
-                let root = derive(data_key, Label::Root, &context);
-                Self {
-                    tag: derive(data_key, Label::Header, &context),
-                    root: Some(Hide::new(&root)),
-                }
+                let root = data_key.key(Label::Root, &context);
+                Self { tag: data_key.key(Label::Header, &context), root: Some(Hide::new(&root)) }
             }
             Kind::Directory => {
-                Self { tag: derive(data_key, Label::Header, &dir_context(id)), root: None }
+                Self { tag: data_key.key(Label::Header, &dir_context(id)), root: None }
             }
         }
     }
@@ -73,18 +76,26 @@ pub struct FileKeys {
     header: HeaderKey,
     block: BlockCipher,
     index: IndexKey,
-    xattr: XattrKey,
+    /// Few files have attributes, so their key is derived when it is wanted.
+    xattr: OnceLock<XattrKey>,
+    data_key: Secret<[u8; 32]>,
+    suite: Suite,
+    id: FileId,
 }
 
 impl FileKeys {
-    /// Derives them all.
+    /// Derives them.
     pub fn new(data_key: &Secret<[u8; 32]>, suite: Suite, id: &FileId) -> Self {
         let context = file_context(suite, id);
+        let derivation = Derivation::new(data_key);
         Self {
-            header: HeaderKey::new(Kind::File, data_key, suite, id),
-            block: BlockCipher::new(data_key, suite, &context, id),
-            index: IndexKey::new(data_key, &context),
-            xattr: XattrKey::new(data_key, &context, id),
+            header: HeaderKey::from(Kind::File, &derivation, suite, id),
+            block: BlockCipher::new(&derivation, suite, &context, id),
+            index: IndexKey::new(&derivation, &context),
+            xattr: OnceLock::new(),
+            data_key: data_key.duplicate(),
+            suite,
+            id: *id,
         }
     }
 
@@ -105,7 +116,10 @@ impl FileKeys {
 
     /// Seals extended attributes.
     pub fn xattr(&self) -> &XattrKey {
-        &self.xattr
+        self.xattr.get_or_init(|| {
+            let context = file_context(self.suite, &self.id);
+            XattrKey::new(&Derivation::new(&self.data_key), &context, &self.id)
+        })
     }
 }
 
@@ -123,14 +137,15 @@ impl DirKeys {
     /// Derives them all.
     pub fn new(dir_key: &Secret<[u8; 32]>, id: &FileId) -> Self {
         let context = dir_context(id);
-        let names = derive(dir_key, Label::Names, &context);
+        let derivation = Derivation::new(dir_key);
+        let names = derivation.key(Label::Names, &context);
         Self {
             // The suite plays no part in a directory's derivations.
-            header: HeaderKey::new(Kind::Directory, dir_key, Suite::default(), id),
-            xattr: XattrKey::new(dir_key, &context, id),
+            header: HeaderKey::from(Kind::Directory, &derivation, Suite::default(), id),
+            xattr: XattrKey::new(&derivation, &context, id),
             names: Aead::new(Suite::Aes256GcmSiv, &names),
             id: *id,
-            link: derive(dir_key, Label::Link, &context),
+            link: derivation.key(Label::Link, &context),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use super::calls::Calls;
-use super::device::{Device, Server};
+use super::device::{Comes, Device, Server};
 use super::notify::Notifier;
 use super::spare::Spare;
 use super::uring::Prepared;
@@ -51,13 +51,13 @@ pub fn start(
     let route = match agreed {
         Some(prepared) => {
             running.extend(prepared.go());
-            running.push(server.start(Arc::clone(&device))?);
+            running.push(server.start(Arc::clone(&device), Comes::WhatNobodyWaitsFor)?);
             Route::Ring
         }
         None => {
-            running.push(server.start(Arc::clone(&device))?);
+            running.push(server.start(Arc::clone(&device), Comes::Everything)?);
             for _ in 1..threads {
-                running.push(server.start(Arc::new(device.another()?))?);
+                running.push(server.start(Arc::new(device.another()?), Comes::Everything)?);
             }
             Route::Device
         }

@@ -15,9 +15,11 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::FileType;
 
-use crate::format::{DIR_HEADER, DIR_HEADER_LEN, FileId, LowerName, Slots, classify};
+use crate::format::{
+    DIR_HEADER, DIR_HEADER_LEN, FileId, LowerName, Slots, VolumeId, WrappedKey, classify,
+};
 use crate::lower::{Dir, FileIo};
-use crate::sync::Arc;
+use crate::sync::{Arc, Mutex};
 
 use super::Volume;
 use super::directory::DirState;
@@ -25,9 +27,9 @@ use super::inode::Inode;
 use super::keys::{Caller, KeyContext, Operation, Purpose};
 use super::types::Errno;
 
-/// Keys asked for at once: few at first, more as they prove useful.
+/// Keys searched at once: few at first, more as they prove useful.
 const FIRST: usize = 8;
-const MOST: usize = 128;
+const MOST: usize = 256;
 
 /// Who comes back later than this is not going through the directory.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -53,6 +55,8 @@ pub(super) struct Scan {
     /// Keys asked for ahead.
     ordered: usize,
     batch: usize,
+    /// A batch is being searched.
+    searching: bool,
     /// Position in the lower directory where the next batch begins.
     position: u64,
     /// The end was reached: what comes from now on is new, or was forgotten.
@@ -69,7 +73,7 @@ impl Scan {
         let now = Instant::now();
         let goes_on = self.uid == uid && self.last.is_some_and(|t| now - t < PAUSE);
         if !goes_on {
-            *self = Scan { uid, ..Scan::default() };
+            *self = Scan { uid, searching: self.searching, ..Scan::default() };
         }
         self.last = Some(now);
         self.opened += 1;
@@ -81,9 +85,10 @@ impl Scan {
         };
         let spent = self.ordered > CREDIT + self.opened * CREDIT_PER_OPEN;
         let useless = self.opened > TRIAL && self.useful * 4 < self.opened;
-        if !wanted || spent || useless {
+        if !wanted || spent || useless || self.searching {
             return None;
         }
+        self.searching = true;
         self.batch = (self.batch * 2).max(before).clamp(FIRST, MOST);
         if self.asked.len() > REMEMBERED {
             self.asked.clear();
@@ -130,10 +135,8 @@ impl Volume {
         let Ok((state, fd)) = self.dir_and_fd(alias.parent) else { return };
         let before = self.walk.lock().note(uid, state.id());
         let batch = state.scan.lock().note(uid, inode.lower_ino(), missed, before);
-        if let Some(batch) = batch
-            && let Err(error) = self.ask_batch(&state, &fd, caller, batch, FileType::RegularFile)
-        {
-            tracing::debug!(?error, "keys could not be asked for ahead");
+        if let Some(batch) = batch {
+            self.ask_batch(state, fd, caller, batch, FileType::RegularFile);
         }
     }
 
@@ -142,50 +145,86 @@ impl Volume {
         let Some(alias) = inode.alias() else { return };
         let Ok((state, fd)) = self.dir_and_fd(alias.parent) else { return };
         let batch = state.dir_scan.lock().note(NOBODY, inode.lower_ino(), missed, 0);
-        if let Some(batch) = batch
-            && let Err(error) =
-                self.ask_batch(&state, &fd, Caller::Service, batch, FileType::Directory)
-        {
-            tracing::debug!(?error, "keys of directories could not be asked for ahead");
+        if let Some(batch) = batch {
+            self.ask_batch(state, fd, Caller::Service, batch, FileType::Directory);
         }
     }
 
+    /// The search is made where the keys are asked for: whoever opened a file does not wait.
     fn ask_batch(
         &self,
-        state: &DirState,
-        fd: &Dir,
+        state: Arc<DirState>,
+        fd: Arc<Dir>,
         caller: Caller,
         batch: usize,
         kind: FileType,
-    ) -> Result<(), Errno> {
-        let place = if kind == FileType::Directory { &state.dir_scan } else { &state.scan };
-        let (names, next) = {
-            let scan = place.lock();
-            next_names(fd, scan.position, batch, kind, &scan.asked)?
-        };
-        let mut wanted = Vec::with_capacity(names.len());
-        for (_, name) in &names {
-            // Whatever is wrong with one of them is for its own open to find.
-            let mut head = [0u8; DIR_HEADER_LEN];
-            let Ok(got) = read_head(fd, name, kind, &mut head) else { continue };
-            if let Slots::Newest { header, .. } = Slots::of(&head)
-                && got == head.len()
-            {
-                let purpose = match kind {
-                    FileType::Directory => Purpose::Directory(header.id()),
-                    _ => Purpose::File(header.id()),
-                };
-                let context = KeyContext { volume: self.id, purpose };
-                wanted.push((header.wrapped().clone(), context));
-            }
+    ) {
+        let mut search = Search { state, fd, volume: self.id, kind, left: batch };
+        let next = Box::new(move |most| search.next(most));
+        self.keys.unwrap_ahead(caller.to(Operation::Read), next);
+    }
+}
+
+/// One batch of a [`Scan`].
+struct Search {
+    state: Arc<DirState>,
+    fd: Arc<Dir>,
+    volume: VolumeId,
+    kind: FileType,
+    left: usize,
+}
+
+impl Search {
+    fn scan(&self) -> &Mutex<Scan> {
+        if self.kind == FileType::Directory { &self.state.dir_scan } else { &self.state.scan }
+    }
+
+    /// The keys of at most `most` others.
+    fn next(&mut self, most: usize) -> Vec<(WrappedKey, KeyContext)> {
+        let mut found = Vec::with_capacity(most);
+        while found.is_empty() && self.left > 0 {
+            let names = self.names(most.min(self.left)).unwrap_or_else(|error| {
+                tracing::debug!(?error, "keys could not be asked for ahead");
+                self.left = 0;
+                Vec::new()
+            });
+            found.extend(names.iter().filter_map(|name| self.key_of(name)));
         }
-        self.keys.unwrap_ahead(caller.to(Operation::Read), &wanted);
-        let mut scan = place.lock();
+        found
+    }
+
+    /// The next names that were not asked for yet. There may be none although there are more.
+    fn names(&mut self, count: usize) -> Result<Vec<Vec<u8>>, Errno> {
+        let position = self.scan().lock().position;
+        let (mut names, next) = next_names(&self.fd, position, count, self.kind)?;
+        self.left = if next == 0 { 0 } else { self.left - count };
+        let mut scan = self.scan().lock();
         scan.position = next;
         scan.through |= next == 0;
+        names.retain(|(ino, _)| scan.asked.insert(*ino));
         scan.ordered += names.len();
-        scan.asked.extend(names.into_iter().map(|(ino, _)| ino));
-        Ok(())
+        Ok(names.into_iter().map(|(_, name)| name).collect())
+    }
+
+    /// Whatever is wrong with one of them is for its own open to find.
+    fn key_of(&self, name: &[u8]) -> Option<(WrappedKey, KeyContext)> {
+        let mut head = [0u8; DIR_HEADER_LEN];
+        let got = read_head(&self.fd, name, self.kind, &mut head).ok()?;
+        let Slots::Newest { header, .. } = Slots::of(&head) else { return None };
+        if got != head.len() {
+            return None;
+        }
+        let purpose = match self.kind {
+            FileType::Directory => Purpose::Directory(header.id()),
+            _ => Purpose::File(header.id()),
+        };
+        Some((header.wrapped().clone(), KeyContext { volume: self.volume, purpose }))
+    }
+}
+
+impl Drop for Search {
+    fn drop(&mut self) {
+        self.scan().lock().searching = false;
     }
 }
 
@@ -213,13 +252,12 @@ fn next_names(
     from: u64,
     count: usize,
     kind: FileType,
-    known: &HashSet<u64>,
 ) -> Result<(Vec<Found>, u64), Errno> {
     let mut names = Vec::with_capacity(count);
     let mut next = 0;
     fd.open_for_reading()?.read(from, |entry| {
         let ours = matches!(classify(entry.name), LowerName::Short | LowerName::Long);
-        if ours && entry.kind == kind && !known.contains(&entry.ino) {
+        if ours && entry.kind == kind {
             names.push((entry.ino, entry.name.to_vec()));
         }
         let more = names.len() < count;
@@ -248,6 +286,7 @@ mod tests {
             missed += usize::from(miss);
             if let Some(batch) = scan.note(7, file, miss, before) {
                 batches.push(batch);
+                scan.searching = false;
                 let next = (scan.position..of).take(batch);
                 scan.ordered += batch;
                 for ino in next {
@@ -280,7 +319,7 @@ mod tests {
     #[test]
     fn who_comes_from_another_directory_waits_for_the_first_alone() {
         let (batches, missed) = go(&mut Scan::default(), 0..200, 200, 200);
-        assert_eq!((batches, missed), (vec![128, 128], 1));
+        assert_eq!((batches, missed), (vec![200], 1));
     }
 
     #[test]

@@ -174,6 +174,10 @@ pub struct VolumeNews {
 /// Most keys of one [`DataKeys::reseal`].
 pub const RESEAL_MAX: usize = 256;
 
+/// Finds keys that somebody is likely to want next: at most so many as are asked for, none when
+/// there are no more.
+pub type KeysAhead = Box<dyn FnMut(usize) -> Vec<(WrappedKey, KeyContext)> + Send>;
+
 /// Makes, unwraps and re-wraps data keys, and decides for whom.
 pub trait DataKeys: Send + Sync + 'static {
     /// Makes a data key under `cmk` (a key id; what [`WrappedKey::key_id`] holds) on behalf of
@@ -240,11 +244,12 @@ pub trait DataKeys: Send + Sync + 'static {
         self.authorize(caller, wrapped, context)
     }
 
-    /// Tells that `caller` is likely to want these keys next. Whoever can unwraps them together,
-    /// with a decision and a record each, and answers from memory when they are asked for; the
-    /// records say that they were asked for ahead. Nothing comes back, and nothing is promised.
-    fn unwrap_ahead(&self, caller: Caller, wanted: &[(WrappedKey, KeyContext)]) {
-        let _ = (caller, wanted);
+    /// Tells that `caller` is likely to want the keys next that `next` finds, which may be asked
+    /// on another thread. Whoever can unwraps them together, with a decision and a record each,
+    /// and answers from memory when they are asked for; the records say that they were asked for
+    /// ahead. Nothing comes back, and nothing is promised.
+    fn unwrap_ahead(&self, caller: Caller, next: KeysAhead) {
+        let _ = (caller, next);
     }
 
     /// How many keys were asked for so far because memory had no answer. A hint whether keys asked

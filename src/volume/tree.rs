@@ -149,6 +149,7 @@ impl Volume {
         let inode = self.inodes.intern(&st, alias);
         let file = Arc::new(self.fresh_file(self.io(file), &state, lname, fresh));
         file.set_mtime(Some(st.mtime));
+        file.io().caps_were_set(None); // it was made just now
         {
             let mut open = inode.file.lock();
             open.state = Some(Arc::clone(&file));

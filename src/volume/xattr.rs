@@ -11,7 +11,7 @@ use crate::format::{FileId, WrappedKey, XATTR_PREFIX, XattrKey};
 use crate::sync::Arc;
 
 use super::Volume;
-use super::file::CAPABILITY;
+use super::file::{CAPABILITY, FileState};
 use super::inode::Inode;
 use super::keys::{Operation, Purpose};
 use super::place::Spot;
@@ -52,6 +52,10 @@ impl Volume {
         }
         named(name)?;
         if !name.starts_with(b"user.") {
+            let open = |file: &Arc<FileState>| file.io().has_no_caps();
+            if name == CAPABILITY && inode.file.lock().state.as_ref().is_some_and(open) {
+                return Err(Errno::ENODATA);
+            }
             return self.with_pinned(&inode, |pin| Ok(pin.xattr(name)?));
         }
         self.with_xattr_key(cx, &inode, Operation::Read, |key| {

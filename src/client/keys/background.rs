@@ -6,9 +6,12 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
+use super::wire::{message, place};
 use super::{Early, Inner, MAX_COUNTED, Moment, Refill};
-use crate::client::cache::Question;
-use crate::server::messages::{Answer, Ask, CachedUse, OnBehalf, Place, Wrapped};
+use crate::client::cache::{At, Commitment, Question};
+use crate::format::WrappedKey;
+use crate::server::messages::{Answer, Ask, CachedUse, OnBehalf};
+use crate::volume::keys::KeyContext;
 
 /// How often uses from memory are reported.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
@@ -16,17 +19,25 @@ const REPORT_EVERY: Duration = Duration::from_secs(60);
 /// How soon the background thread notices a new epoch.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Keys of one question asked ahead: whoever wants one of them waits for all.
+/// Most keys of one question asked ahead: whoever wants one of them waits for all.
 const EARLY: usize = 64;
+
+/// Keys of the first question of a search: somebody is likely to want them at once.
+const EARLY_AT_FIRST: usize = 8;
 
 impl Inner {
     /// The thread that asks ahead.
     pub(super) fn ask_early(&self, jobs: &Receiver<Early>) {
-        while let Ok(Early { caller, moment, mut wanted }) = jobs.recv() {
-            while !wanted.is_empty() {
-                let rest = wanted.split_off(wanted.len().min(EARLY));
-                self.ask_some_early(caller, &moment, wanted);
-                wanted = rest;
+        self.early_asker.is_me();
+        while let Ok(Early { caller, moment, mut next }) = jobs.recv() {
+            let mut most = EARLY_AT_FIRST;
+            while !self.stopping.load(Ordering::SeqCst) && self.conn.epoch() == moment.epoch {
+                let found = next(most);
+                if found.is_empty() {
+                    break;
+                }
+                self.ask_some_early(caller, &moment, &found);
+                most = EARLY.min(most * 2);
             }
         }
     }
@@ -35,13 +46,19 @@ impl Inner {
         &self,
         caller: OnBehalf,
         moment: &Moment,
-        wanted: Vec<(Question, (Wrapped, Place))>,
+        found: &[(WrappedKey, KeyContext)],
     ) {
-        let (questions, items): (Vec<_>, Vec<_>) =
-            wanted.into_iter().filter(|(question, _)| self.coming.send(question)).unzip();
+        let (mut questions, mut items) = (Vec::new(), Vec::new());
+        for (wrapped, context) in found {
+            let item = (message(wrapped), place(context));
+            let question =
+                Question::Unwrap(moment.who, Commitment::of(&item.0, &item.1), At::Anywhere);
+            if !self.remembers(moment, &question) && self.coming.begin(&question) {
+                questions.push(question);
+                items.push(item);
+            }
+        }
         if !items.is_empty()
-            && !self.stopping.load(Ordering::SeqCst)
-            && self.conn.epoch() == moment.epoch
             && let Ok(Answer::Keys(keys)) = self.ask(Ask::UnwrapAhead { caller, items })
             && self.same_caller(caller, moment)
         {
@@ -74,6 +91,7 @@ impl Inner {
 
     /// The background thread.
     pub(super) fn help(&self, jobs: &Receiver<Refill>) {
+        self.refiller.is_me();
         let mut seen = self.conn.epoch();
         let mut reported = Instant::now();
         while !self.stopping.load(Ordering::SeqCst) {

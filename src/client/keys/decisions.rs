@@ -90,6 +90,8 @@ impl KeyClient {
             inner.count(caller, &wrapped.key_id);
             return Ok(key);
         }
+        // Whoever wants the same meanwhile waits for this answer.
+        let _asking = inner.coming.asking(&question);
         inner.asked.fetch_add(1, Ordering::Relaxed);
         let (key_id, told) = (wrapped.key_id.clone(), told.clone());
         match inner.ask(Ask::Unwrap { caller, wrapped, place, told })? {
@@ -181,6 +183,7 @@ impl KeyClient {
     /// Orders a refill; a helper that is busy means the shelf waits for its next taker.
     fn order(&self, refill: Refill) {
         let Some(refills) = &self.refills else { return };
+        self.inner.refiller.step_aside();
         if let Err(error) = refills.try_send(refill) {
             let (TrySendError::Full(refill) | TrySendError::Disconnected(refill)) = error;
             self.inner.pool.give_up(&refill.shelf);

@@ -17,7 +17,7 @@ use super::wire::init::{Offer, Verdict};
 use crate::volume::{Errno, Ino};
 
 pub use buffer::{Buffer, Received};
-pub use serve::{Server, may_wait};
+pub use serve::{Comes, Server, may_wait};
 
 /// One descriptor of the device, belonging to one mount.
 pub struct Device(OwnedFd);

@@ -4,6 +4,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use zerocopy::FromBytes;
 
@@ -15,6 +16,20 @@ use crate::transport::wire::abi::op;
 use crate::transport::wire::{answer, forgotten};
 use crate::volume::Errno;
 
+/// How long FORGETs gather in the kernel, which then sends them together. Each alone would wake a
+/// thread, in the middle of its caller's next request.
+const GATHER: Duration = Duration::from_millis(2);
+
+/// What comes over the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comes {
+    /// All requests.
+    Everything,
+    /// FORGET and INTERRUPT, while a ring has the requests. Should one come after all, it is
+    /// served, and it is everything from then on.
+    WhatNobodyWaitsFor,
+}
+
 /// What the threads of one mount share.
 pub struct Server {
     /// The volume.
@@ -25,17 +40,32 @@ pub struct Server {
 
 impl Server {
     /// Starts a thread that serves `device` until the mount is gone.
-    pub fn start(self: &Arc<Self>, device: Arc<Device>) -> io::Result<JoinHandle<io::Result<()>>> {
+    pub fn start(
+        self: &Arc<Self>,
+        device: Arc<Device>,
+        comes: Comes,
+    ) -> io::Result<JoinHandle<io::Result<()>>> {
         let server = Arc::clone(self);
-        thread::Builder::new().name("kmsfs-device".into()).spawn(move || server.serve(&device))
+        let body = move || server.serve(&device, comes);
+        thread::Builder::new().name("kmsfs-device".into()).spawn(body)
     }
 
     /// Serves `device` on this thread until the mount is gone.
-    pub fn serve(&self, device: &Arc<Device>) -> io::Result<()> {
-        let mut buffer = Buffer::new();
+    pub fn serve(&self, device: &Arc<Device>, comes: Comes) -> io::Result<()> {
+        let (mut buffer, mut comes) = (Buffer::new(), comes);
         while let Some(request) = device.receive(buffer)? {
-            buffer = match request.head().opcode {
-                op::FORGET | op::BATCH_FORGET => self.forget(request),
+            let opcode = request.head().opcode;
+            if !matches!(opcode, op::FORGET | op::BATCH_FORGET | op::INTERRUPT | op::DESTROY) {
+                comes = Comes::Everything;
+            }
+            buffer = match opcode {
+                op::FORGET | op::BATCH_FORGET => {
+                    let buffer = self.forget(request);
+                    if comes == Comes::WhatNobodyWaitsFor {
+                        thread::sleep(GATHER);
+                    }
+                    buffer
+                }
                 op::INTERRUPT => give_up(request),
                 op::DESTROY => {
                     device.reply(request.head().unique, Ok(&[]));

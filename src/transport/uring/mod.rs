@@ -39,7 +39,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use self::lane::{End, Lane};
 use self::lanes::{Lanes, Name};
 use self::sys::slots;
-use super::device::{Device, Server};
+use super::device::{Comes, Device, Server};
 use super::wire::init::MAX_REQUEST;
 
 /// Memory that all entries of a mount may take, bytes; pages that no request reached are not
@@ -113,7 +113,7 @@ impl Prepared {
                     End::Gone => Ok(()),
                     End::Refused(error) => {
                         tracing::warn!(%error, ?name, "the kernel refused the ring; requests come over /dev/fuse");
-                        lanes.server.serve(&device)
+                        lanes.server.serve(&device, Comes::Everything)
                     }
                 }
             };

@@ -33,13 +33,16 @@ pub(in crate::volume) struct Below {
     len: AtomicU64,
     /// `None`: moved since it was set, or never asked for.
     mtime: Mutex<Option<Time>>,
-    /// What `security.capability` was set to while the file was open.
+    /// What is known of `security.capability`.
     caps: Mutex<Caps>,
 }
 
 #[derive(Default)]
 struct Caps {
+    /// What it was set to while the file was open.
     value: Option<Vec<u8>>,
+    /// No value means that there is none below.
+    known: bool,
     /// A write of ours has taken them away.
     lost: bool,
 }
@@ -75,7 +78,14 @@ impl Below {
 
     /// Its capabilities were set to `value`, or taken away as they should be.
     pub fn caps_were_set(&self, value: Option<&[u8]>) {
-        *self.caps.lock() = Caps { value: value.map(<[u8]>::to_vec), lost: false };
+        *self.caps.lock() = Caps { value: value.map(<[u8]>::to_vec), known: true, lost: false };
+    }
+
+    /// Whether it certainly has no capabilities. The kernel asks before the first write to every
+    /// file, also to one that was just made.
+    pub fn has_no_caps(&self) -> bool {
+        let caps = self.caps.lock();
+        caps.known && caps.value.is_none()
     }
 
     /// Gives back the capabilities that a write of ours has taken away.
