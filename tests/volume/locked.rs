@@ -8,9 +8,17 @@ use kmsfs::volume::{Errno, Fh, Ino, WriteFrom};
 
 use super::support::{CX, Fs, OTHER, pattern};
 
+/// Overwrites what calls before have left on this thread's stack: whether a later one happens to do
+/// so is not what is tested.
+#[inline(never)]
+fn sweep_stack() {
+    std::hint::black_box(&mut [0u8; 256 * 1024]);
+}
+
 /// How often 32 bytes are in the memory that this process can write to. They are given inverted,
 /// or the search would find itself.
 fn in_memory(inverted: &[u8; 32]) -> usize {
+    sweep_stack();
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let mut memory = std::fs::File::open("/proc/self/mem").unwrap();
     let mut found = 0;
@@ -50,7 +58,9 @@ fn in_memory(inverted: &[u8; 32]) -> usize {
     found
 }
 
-/// The key that authenticates the file's header, inverted.
+/// The key that authenticates the file's header, inverted. Not inlined, so that its copies are on a
+/// part of the stack that is swept.
+#[inline(never)]
 fn header_key(fs: &Fs, ino: Ino) -> [u8; 32] {
     let id = fs.v().getxattr(&CX, ino, b"kmsfs.file-id").unwrap();
     let id: FileId = String::from_utf8(id).unwrap().parse().unwrap();
