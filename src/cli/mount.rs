@@ -125,9 +125,9 @@ fn serve(
     reporter.ready();
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]); // only under systemd
     tracing::info!(mountpoint = %plan.mountpoint.display(), "mounted");
-    if let Err(e) = session.join() {
+    let ended = session.join().inspect_err(|e| {
         tracing::error!(error = %e, "the session ended badly");
-    }
+    });
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     if let Some(live) = live {
         live.end();
@@ -136,7 +136,9 @@ fn serve(
     drop(volume);
     service.close();
     tracing::info!(mountpoint = %plan.mountpoint.display(), "unmounted");
-    closed
+    closed?;
+    let path = plan.mountpoint.clone();
+    ended.map_err(|source| CliError::Io { action: "serve", path, source })
 }
 
 type Started = (Arc<Volume>, transport::Session, KeyService, Option<Live>);
@@ -233,6 +235,7 @@ fn not_mounted(plan: &MountPlan, e: TransportError) -> CliError {
             instead: "rename it, or bind-mount it elsewhere",
         },
         TransportError::NoRing(why) => CliError::NoRing { why },
+        TransportError::RingFailed(error) => CliError::NoRing { why: error.to_string() },
         TransportError::Io(source) => CliError::Io { action: "mount on", path, source },
     }
 }

@@ -149,6 +149,9 @@ pub enum TransportError {
     /// A ring was asked for and cannot be had; the text says why.
     #[error("requests cannot come over io_uring: {0}")]
     NoRing(String),
+    /// The kernel agreed to a ring, and the ring does not work.
+    #[error("the ring does not work: {0}")]
+    RingFailed(io::Error),
     /// Anything else the system said.
     #[error("mount failed: {0}")]
     Io(#[from] io::Error),

@@ -9,8 +9,8 @@ use super::calls::Calls;
 use super::device::{Comes, Device, Server};
 use super::notify::Notifier;
 use super::spare::Spare;
-use super::uring::Prepared;
-use super::{Options, Route, TransportError, mount};
+use super::uring::{Prepared, Started};
+use super::{Options, Route, Transport, TransportError, mount};
 
 /// The threads of a session.
 pub struct Threads(Vec<JoinHandle<io::Result<()>>>);
@@ -29,6 +29,10 @@ impl Threads {
 
 /// Mounts, agrees with the kernel, and serves: over a ring if `ring` is set and the kernel
 /// wants to. Says which it became.
+///
+/// # Errors
+/// [`TransportError::RingFailed`]: the ring was agreed on and does not work; there is no mount, but
+/// there can be one without. [`TransportError::NoRing`]: the options want a ring or nothing.
 pub fn start(
     calls: Arc<Calls>,
     mountpoint: &Path,
@@ -46,22 +50,33 @@ pub fn start(
             .ok()
     };
     let agreed = device.shake_hands(|| if ring { prepare() } else { None })?;
-    fresh.keep();
-    let mut running = Vec::new();
-    let route = match agreed {
-        Some(prepared) => {
-            running.extend(prepared.go());
-            running.push(server.start(Arc::clone(&device), Comes::WhatNobodyWaitsFor)?);
-            Route::Ring
+    let started = match agreed {
+        Some(prepared) => prepared.go().map_err(TransportError::RingFailed)?,
+        None => Started::Refused(io::Error::other("the kernel did not agree to it")),
+    };
+    let (running, route) = match started {
+        Started::Serving(mut lanes, stop) => {
+            lanes.push(server.start(Arc::clone(&device), Comes::WhatNobodyWaitsFor(stop))?);
+            (lanes, Route::Ring)
         }
-        None => {
-            running.push(server.start(Arc::clone(&device), Comes::Everything)?);
+        Started::Refused(error) => {
+            if options.transport == Transport::Uring {
+                return Err(TransportError::NoRing(format!(
+                    "the kernel refused the ring: {error}"
+                )));
+            }
+            if ring {
+                tracing::warn!(%error, "the kernel refused the ring; requests come over /dev/fuse");
+            }
+            server.spare.read_by(threads);
+            let mut running = vec![server.start(Arc::clone(&device), Comes::Everything)?];
             for _ in 1..threads {
                 running.push(server.start(Arc::new(device.another()?), Comes::Everything)?);
             }
-            Route::Device
+            (running, Route::Device)
         }
     };
+    fresh.keep();
     Ok((Threads(running), Notifier::Device(device), route))
 }
 

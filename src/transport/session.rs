@@ -29,12 +29,19 @@ enum Running {
 impl Session {
     /// Waits until the filesystem has been unmounted and the last request answered. The volume
     /// is still open then.
+    ///
+    /// # Errors
+    /// It could not be served any more and is still mounted, until this process has ended.
     pub fn join(self) -> io::Result<()> {
         let ended = match self.running {
             Running::Native(threads) => threads.join(),
             Running::Fuser(threads) => threads.join(),
         };
-        drop(self.watch);
+        match ended {
+            Ok(()) => drop(self.watch),
+            // It may be waiting for pages that nobody brings any more.
+            Err(_) => self.watch.leave(),
+        }
         drop(self.behind);
         ended
     }
@@ -83,7 +90,15 @@ fn native(
         return Err(TransportError::NoRing(obstacle.to_string()));
     }
     let ring = transport != Transport::Device && obstacle.is_none();
-    let (threads, notifier, route) = native::start(calls, mountpoint, options, ring)?;
+    let (threads, notifier, route) =
+        match native::start(Arc::clone(&calls), mountpoint, options, ring) {
+            // The kernel waits for that ring and for nothing else: only another mount can do without.
+            Err(TransportError::RingFailed(error)) if transport == Transport::Auto => {
+                tracing::warn!(%error, "the ring does not work; mounting again over /dev/fuse");
+                native::start(calls, mountpoint, options, false)?
+            }
+            other => other?,
+        };
     let reason = match (transport, &obstacle) {
         (Transport::Auto, Some(obstacle)) => obstacle.to_string(),
         (Transport::Auto, None) if route == Route::Ring => "this machine can".to_owned(),

@@ -27,7 +27,7 @@ type Job = Box<dyn FnOnce() + Send>;
 /// The spare threads of one session.
 pub struct Spare {
     /// How many blocking requests may run on queue threads at once.
-    inline_limit: usize,
+    inline_limit: AtomicUsize,
     inline: AtomicUsize,
     shared: Arc<Shared>,
 }
@@ -52,7 +52,7 @@ impl Spare {
     /// that is not pinned.
     pub fn new(queue_threads: usize) -> Spare {
         Spare {
-            inline_limit: queue_threads.saturating_sub(1),
+            inline_limit: AtomicUsize::new(queue_threads.saturating_sub(1)),
             inline: AtomicUsize::new(0),
             shared: Arc::new(Shared {
                 state: Mutex::default(),
@@ -60,6 +60,11 @@ impl Spare {
                 anywhere: sched_getaffinity(None).ok(),
             }),
         }
+    }
+
+    /// Other than was thought, `queue_threads` threads read requests.
+    pub fn read_by(&self, queue_threads: usize) {
+        self.inline_limit.store(queue_threads.saturating_sub(1), Ordering::Relaxed);
     }
 
     /// Runs `job`, here or on a spare thread.
@@ -73,7 +78,8 @@ impl Spare {
     /// Leave to run a request that may block on this queue thread, until the result is dropped.
     pub fn enter(&self) -> Option<Inline<'_>> {
         let entered = Inline(&self.inline);
-        (self.inline.fetch_add(1, Ordering::Relaxed) < self.inline_limit).then_some(entered)
+        let limit = self.inline_limit.load(Ordering::Relaxed);
+        (self.inline.fetch_add(1, Ordering::Relaxed) < limit).then_some(entered)
     }
 
     /// Runs `job` on a spare thread, or here if there can be none.

@@ -73,6 +73,16 @@ pub fn join_mount(fresh: BorrowedFd<'_>, of: BorrowedFd<'_>) -> io::Result<()> {
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Makes `fd` lead to /dev/null from now on, whoever uses it: what it led to is closed, once no
+/// call is under way on it.
+pub fn silence(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    // SAFETY: both are open descriptors; `fd` stays one, with the same owner, and nothing depends
+    // on what it leads to.
+    let done = unsafe { libc::dup3(null.as_raw_fd(), fd.as_raw_fd(), libc::O_CLOEXEC) };
+    if done >= 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 fn halves(n: u64) -> [u32; 2] {
     let b = n.to_be_bytes();
     let [a0, a1, a2, a3, b0, b1, b2, b3] = b;

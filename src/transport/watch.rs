@@ -95,6 +95,14 @@ impl Watch {
     }
 }
 
+impl Watch {
+    /// Ends it without waiting until it has ended.
+    pub fn leave(mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread = None;
+    }
+}
+
 impl Drop for Watch {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);

@@ -14,11 +14,12 @@ import pathlib
 import random
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from mounted import GONE, KMSFS, ROOT, Mount, Scratch, Tally, fault, is_mounted, rounds_argument  # noqa: E402
-from transports import ring_switched  # noqa: E402
+from transports import SWITCH, ring_switched  # noqa: E402
 
 PATIENCE = 30  # seconds until something counts as hanging
 CONTROL = pathlib.Path("/sys/fs/fuse/connections")
@@ -320,10 +321,10 @@ class Confined(Mount):
         return [sys.executable, str(helper), self.refused, *super().arguments()]
 
 
-def goes_without(tally, name, mount):
+def goes_without(tally, name, mount, why="io_uring"):
     """It has started, serves a little load over /dev/fuse, has said why, and ends well."""
     log = mount.log.read_text()
-    tally.check(f"{name}: a mount goes without and says why", "io_uring" in log and 'transport="device"' in log,
+    tally.check(f"{name}: a mount goes without and says why", why in log and 'transport="device"' in log,
                 mount.tail())
     wrong = fault(lambda: pathlib.Path(mount.path, "file").write_bytes(bytes(3 << 20)))
     wrong = wrong or fault(lambda: pathlib.Path(mount.path, "file").read_bytes())
@@ -351,6 +352,73 @@ def forbidden(tally):
             goes_without(tally, "io_uring_disabled", mount)
 
 
+class Traced(Mount):
+    """A mount by a process in whose system calls strace meddles."""
+
+    meddling = ()
+
+    def arguments(self):
+        return ["strace", "-f", "-qq", "-o", "/dev/null", *self.meddling, *super().arguments()]
+
+
+def refuses(mount, options):
+    """What a mount in the foreground that is to fail says, and its exit code."""
+    mount.options = options
+    told = subprocess.run(mount.arguments(), capture_output=True, text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL)
+    return told.returncode, told.stderr.strip().splitlines()[-1]
+
+
+def no_registration(tally):
+    """The kernel agrees to a ring and then does not get it, or does not take it."""
+    with Scratch("teardown-register") as scratch:
+        # More than a bell or an answer at a time: the first entries.
+        mount = Confined(scratch, scratch.dir("lower"), options="transport=auto")
+        mount.refused = IO_URING_ENTER + ">2"
+        goes_without(tally, "a ring that cannot be filled", mount.start(), "the ring does not work")
+        code, said = refuses(mount, "transport=uring")
+        tally.check("a ring that cannot be filled: refused when it is asked for",
+                    code == 11 and "io_uring" in said and not is_mounted(mount.path), f"{code}: {said}")
+
+        # Switched off between the kernel's offer, which comes with the mount, and our yes to it, which is held
+        # back here: then it knows of no ring.
+        def switched_off_between(mount, act):
+            off = threading.Thread(target=lambda: wait_for(lambda: is_mounted(mount.path)) and SWITCH.write_text("0"))
+            off.start()
+            try:
+                return act()
+            finally:
+                off.join()
+                SWITCH.write_text("1")
+
+        mount = Traced(scratch, scratch.dir("lower"), name="off", options="transport=auto")
+        mount.meddling = ("-P", "/dev/fuse", "-e", "trace=writev", "-e", "inject=writev:delay_enter=3000000:when=1")
+        switched_off_between(mount, mount.start)
+        goes_without(tally, "switched off meanwhile", mount, "refused the ring")
+        code, said = switched_off_between(mount, lambda: refuses(mount, "transport=uring"))
+        tally.check("switched off meanwhile: refused when it is asked for",
+                    code == 11 and "refused" in said and not is_mounted(mount.path), f"{code}: {said}")
+
+
+def ring_fails(tally):
+    """A ring that has served fails: nobody hangs, the mount ends and says why, everything is there."""
+    with Scratch("teardown-ring") as scratch:
+        mount = Traced(scratch, scratch.dir("lower"), options="transport=uring")
+        # Under load every lane comes to its 400th call; mounting takes few.
+        mount.meddling = ("-e", "trace=io_uring_enter", "-e", "inject=io_uring_enter:error=ENOMEM:when=400")
+        mount.start()
+        load = Load(mount.path)
+        wrong = load.ends()
+        tally.check("a ring fails under load: nobody hangs", not wrong, wrong)
+        code = ended(mount)
+        log = mount.log.read_text()
+        tally.check("a ring fails under load: the server ends and says why", code == 1 and "a ring failed" in log,
+                    f"{code}: {mount.tail()}")
+        mount.kill()
+        mount.meddling = ("-e", "trace=none")
+        usable(tally, "a ring fails under load", mount)
+        mount.stop()
+
+
 def control_is_there():
     """Mounts the filesystem of connections where nobody has; it stays."""
     if not is_mounted(CONTROL):
@@ -368,6 +436,8 @@ def main():
             found = json.loads(subprocess.run([KMSFS, "doctor", "--json"], capture_output=True, check=True).stdout)
             tally.check("the doctor sees the ring", found["transport"] == "uring", found)
             forbidden(tally)
+            no_registration(tally)
+            ring_fails(tally)
             one_transport(tally, given, "uring")
     one_transport(tally, given, "device")
     one_transport(tally, given, "fuser")

@@ -5,10 +5,12 @@
 
 mod buffer;
 mod serve;
+mod stop;
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::sys;
@@ -18,6 +20,7 @@ use crate::volume::{Errno, Ino};
 
 pub use buffer::{Buffer, Received};
 pub use serve::{Comes, Server, may_wait};
+pub use stop::Stop;
 
 /// One descriptor of the device, belonging to one mount.
 pub struct Device(OwnedFd);
@@ -49,6 +52,21 @@ impl Device {
                 ) => {}
                 Err(e) => return Err(e.into()),
             }
+        }
+    }
+
+    /// Whether the mount is gone, or the connection was aborted.
+    pub fn gone(&self) -> bool {
+        let mut look = [PollFd::new(&self.0, PollFlags::IN)];
+        let looked = poll(&mut look, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+        looked.is_ok() && look.iter().any(|at| at.revents().contains(PollFlags::ERR))
+    }
+
+    /// Gives the mount up from this side: when nobody else holds it and no call is under way, the
+    /// kernel aborts the connection. Reading then ends, and what is written goes nowhere.
+    pub fn give_up(&self) {
+        if let Err(error) = sys::silence(self.0.as_fd()) {
+            tracing::error!(%error, "the connection stays until the process ends");
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use zerocopy::FromBytes;
 
-use super::{Buffer, Device, Received};
+use super::{Buffer, Device, Received, Stop};
 use crate::sync::interrupt;
 use crate::transport::calls::Calls;
 use crate::transport::spare::Spare;
@@ -21,13 +21,12 @@ use crate::volume::Errno;
 const GATHER: Duration = Duration::from_millis(2);
 
 /// What comes over the device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comes {
     /// All requests.
     Everything,
     /// FORGET and INTERRUPT, while a ring has the requests. Should one come after all, it is
-    /// served, and it is everything from then on.
-    WhatNobodyWaitsFor,
+    /// served, and it is everything from then on. Ends when the stop is pulled, too.
+    WhatNobodyWaitsFor(Arc<Stop>),
 }
 
 /// What the threads of one mount share.
@@ -50,18 +49,28 @@ impl Server {
         thread::Builder::new().name("kmsfs-device".into()).spawn(body)
     }
 
-    /// Serves `device` on this thread until the mount is gone.
-    pub fn serve(&self, device: &Arc<Device>, comes: Comes) -> io::Result<()> {
-        let (mut buffer, mut comes) = (Buffer::new(), comes);
-        while let Some(request) = device.receive(buffer)? {
+    fn serve(&self, device: &Arc<Device>, comes: Comes) -> io::Result<()> {
+        let mut buffer = Buffer::new();
+        let (stop, mut gathers) = match comes {
+            Comes::Everything => (None, false),
+            Comes::WhatNobodyWaitsFor(stop) => (Some(stop), true),
+        };
+        loop {
+            // A call more for each, where only what is rare comes this way.
+            if let Some(stop) = &stop
+                && !stop.wait(device)?
+            {
+                return Ok(());
+            }
+            let Some(request) = device.receive(buffer)? else { return Ok(()) };
             let opcode = request.head().opcode;
             if !matches!(opcode, op::FORGET | op::BATCH_FORGET | op::INTERRUPT | op::DESTROY) {
-                comes = Comes::Everything;
+                gathers = false;
             }
             buffer = match opcode {
                 op::FORGET | op::BATCH_FORGET => {
                     let buffer = self.forget(request);
-                    if comes == Comes::WhatNobodyWaitsFor {
+                    if gathers {
                         thread::sleep(GATHER);
                     }
                     buffer
@@ -75,7 +84,6 @@ impl Server {
                 _ => respond(&self.calls, device, request),
             };
         }
-        Ok(())
     }
 
     fn forget(&self, mut request: Received) -> Buffer {

@@ -1,9 +1,13 @@
 //! The thread of one lane: takes requests, answers them, gives the entries back.
+//!
+//! An entry that is lost while the mount lives is a caller who waits for ever, so a lane that
+//! cannot go on is an error, on which the whole mount ends.
 
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::entry::{head, respond};
 use super::inbox::Task;
@@ -15,12 +19,16 @@ use crate::transport::wire::abi::InHeader;
 /// The number that completions of the bell carry; entries count from 0.
 const BELL: u64 = u64::MAX;
 
-/// How a lane ended.
-pub enum End {
-    /// The mount is gone.
-    Gone,
-    /// The kernel took none of the entries.
-    Refused(io::Error),
+/// How often an entry is offered again to a kernel that is not ready for it, and after how long.
+const OFFERS: usize = 1000;
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// What came of handing a lane's entries to the kernel for the first time.
+pub struct Registered {
+    /// How many it took.
+    pub taken: usize,
+    /// Why it did not take one.
+    pub refusal: Option<io::Error>,
 }
 
 /// What the kernel has been given an entry with.
@@ -37,8 +45,7 @@ pub struct Lane {
     /// The slots that the kernel has through this ring, by their numbers.
     held: Vec<Option<(Slot, Command)>>,
     lanes: Arc<Lanes>,
-    /// What the kernel said last of an entry that it does not take.
-    refusal: Option<io::Error>,
+    device: Arc<Device>,
 }
 
 impl Lane {
@@ -49,14 +56,17 @@ impl Lane {
             ring: Ring::new(lanes.entries, device.as_fd())?,
             held: Vec::new(),
             lanes: Arc::clone(lanes),
-            refusal: None,
+            device: Arc::clone(device),
         })
     }
 
-    /// Hands `slots` to the kernel and serves for as long as entries may come here.
-    pub fn run(mut self, slots: Vec<Slot>) -> io::Result<End> {
-        for slot in slots {
-            self.give(slot, Command::Register)?;
+    /// Hands `slots` to the kernel, says what came of it, and serves for as long as entries may
+    /// come here.
+    pub fn run(mut self, slots: Vec<Slot>, told: impl FnOnce(Registered)) -> io::Result<()> {
+        let (registered, arrived) = self.register(slots)?;
+        told(registered);
+        for slot in arrived {
+            self.arrived(slot)?;
         }
         self.listen()?;
         while self.lanes.wanted(self.name) {
@@ -69,33 +79,62 @@ impl Lane {
                 }
             }
         }
-        let last = self.refusal.take();
-        Ok(match last.filter(|e| e.raw_os_error() != Some(libc::ENOTCONN)) {
-            Some(error) if !self.lanes.served() => End::Refused(error),
-            _ => End::Gone,
-        })
+        Ok(())
+    }
+
+    /// The first hand-over. An entry that is not refused stays with the kernel; gives those that
+    /// are back already, with a request.
+    fn register(&mut self, slots: Vec<Slot>) -> io::Result<(Registered, Vec<Slot>)> {
+        let (mut refusal, mut arrived) = (None, Vec::new());
+        let mut offered = slots;
+        for _ in 0..OFFERS {
+            for slot in offered.drain(..) {
+                self.give(slot, Command::Register)?;
+            }
+            self.ring.submit()?;
+            while let Some((number, result)) = self.ring.next() {
+                let Some((slot, _)) = self.take(number) else { continue };
+                match result {
+                    0 => arrived.push(slot),
+                    e if again(e) => offered.push(slot),
+                    e => {
+                        refusal = Some(io::Error::from_raw_os_error(-e));
+                        self.lanes.lost(&slot);
+                    }
+                }
+            }
+            if offered.is_empty() {
+                break;
+            }
+            thread::sleep(PAUSE);
+        }
+        for slot in offered {
+            refusal = Some(io::ErrorKind::WouldBlock.into());
+            self.lanes.lost(&slot);
+        }
+        let taken = self.held.iter().flatten().count() + arrived.len();
+        Ok((Registered { taken, refusal }, arrived))
+    }
+
+    fn take(&mut self, number: u64) -> Option<(Slot, Command)> {
+        self.held.get_mut(usize::try_from(number).ok()?)?.take()
     }
 
     fn completed(&mut self, number: u64, result: i32) -> io::Result<()> {
-        let at = usize::try_from(number).unwrap_or(usize::MAX);
-        let Some((slot, command)) = self.held.get_mut(at).and_then(Option::take) else {
-            return Ok(());
-        };
+        let Some((slot, command)) = self.take(number) else { return Ok(()) };
         match result {
             0 => self.arrived(slot),
-            // Not yet, or a signal: the same once more.
-            e if e == -libc::EAGAIN || e == -libc::EINTR => self.give(slot, command),
+            e if again(e) => self.give(slot, command),
             e => {
-                self.refusal = Some(io::Error::from_raw_os_error(-e));
                 self.lanes.lost(&slot);
-                Ok(())
+                let gone = matches!(-e, libc::ENOTCONN | libc::ECONNABORTED) || self.device.gone();
+                if gone { Ok(()) } else { Err(io::Error::from_raw_os_error(-e)) }
             }
         }
     }
 
     /// A request came with a slot.
     fn arrived(&mut self, mut slot: Slot) -> io::Result<()> {
-        self.lanes.has_served();
         let head = head(&mut slot);
         match self.lanes.place(self.name, &head, &mut slot) {
             Place::Here => self.serve(&head, slot),
@@ -173,6 +212,11 @@ impl Drop for Lane {
             self.lanes.lost(&slot);
         }
     }
+}
+
+/// Not yet, or a signal: the same command once more.
+fn again(result: i32) -> bool {
+    matches!(-result, libc::EAGAIN | libc::EINTR)
 }
 
 fn answered(lanes: &Lanes, head: &InHeader, slot: &mut Slot) {

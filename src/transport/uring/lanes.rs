@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::cost::Costs;
 use super::inbox::{Inbox, Task};
 use super::sys::Slot;
-use crate::transport::device::{Server, may_wait};
+use crate::transport::device::{Server, Stop, may_wait};
 use crate::transport::wire::abi::{InHeader, op};
 
 /// A read or write of at least so many bytes is long: its cipher takes longer than a wake-up.
@@ -61,7 +61,10 @@ pub struct Lanes {
     bulk: Vec<Mailbox>,
     /// Entries of all queues.
     live: AtomicUsize,
-    served: AtomicBool,
+    /// One of them cannot go on.
+    failed: AtomicBool,
+    /// For the thread at the device, which no bell reaches.
+    pub stop: Arc<Stop>,
 }
 
 impl Lanes {
@@ -79,7 +82,8 @@ impl Lanes {
             queues: mailboxes(queues, entries)?,
             bulk: mailboxes(queues.min(MOST_BULK), 0)?,
             live: AtomicUsize::new(queues * entries),
-            served: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            stop: Arc::new(Stop::new()?),
         })
     }
 
@@ -87,6 +91,11 @@ impl Lanes {
     pub fn names(&self) -> impl Iterator<Item = Name> + use<> {
         let (queues, bulk) = (self.queues.len(), self.bulk.len());
         (0..queues).map(Name::Queue).chain((0..bulk).map(Name::Bulk))
+    }
+
+    /// How many queues there are.
+    pub fn queues(&self) -> usize {
+        self.queues.len()
     }
 
     fn mailbox(&self, name: Name) -> Option<&Mailbox> {
@@ -114,6 +123,9 @@ impl Lanes {
 
     /// Whether a lane is still wanted: the kernel takes entries that could come to it.
     pub fn wanted(&self, name: Name) -> bool {
+        if self.failed.load(Ordering::Acquire) {
+            return false;
+        }
         let count = match name {
             Name::Queue(n) => self.queues.get(n).map_or(&self.live, |m| &m.count),
             Name::Bulk(_) => &self.live,
@@ -133,16 +145,13 @@ impl Lanes {
         }
     }
 
-    /// A request has arrived: the ring works.
-    pub fn has_served(&self) {
-        if !self.served.load(Ordering::Relaxed) {
-            self.served.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether any request ever arrived.
-    pub fn served(&self) -> bool {
-        self.served.load(Ordering::Relaxed)
+    /// A lane cannot go on. Its queue would stay unanswered, and nobody can take it over: what the
+    /// kernel has put into its entries is out of everybody's reach. So all of them end, and the
+    /// mount with them: with the last ring and descriptor the kernel gives every caller an error.
+    pub fn fail(&self) {
+        self.failed.store(true, Ordering::Release);
+        self.queues.iter().chain(&self.bulk).for_each(|lane| lane.inbox.ring());
+        self.stop.pull();
     }
 
     /// Where the request in a slot is to be answered, seen from lane `at`. A long one that goes to

@@ -31,15 +31,15 @@ mod sys;
 use std::fs;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-use self::lane::{End, Lane};
+use self::lane::{Lane, Registered};
 use self::lanes::{Lanes, Name};
 use self::sys::slots;
-use super::device::{Comes, Device, Server};
+use super::device::{Device, Server, Stop};
 use super::wire::init::MAX_REQUEST;
 
 /// Memory that all entries of a mount may take, bytes; pages that no request reached are not
@@ -67,8 +67,20 @@ pub struct Prepared {
     /// Dropped without a word, a thread ends.
     go: Vec<Sender<()>>,
     threads: Vec<JoinHandle<io::Result<()>>>,
+    /// What came of each queue's first entries.
+    told: Receiver<Registered>,
+    lanes: Arc<Lanes>,
     /// Bytes of the largest request.
     pub max_request: u32,
+}
+
+/// What became of them.
+pub enum Started {
+    /// They serve. The threads end when the mount is gone, all of them if one fails; then `stop`
+    /// is pulled too.
+    Serving(Vec<JoinHandle<io::Result<()>>>, Arc<Stop>),
+    /// The kernel does not take them, and sends everything over /dev/fuse.
+    Refused(io::Error),
 }
 
 impl Prepared {
@@ -78,12 +90,15 @@ impl Prepared {
     pub fn make(server: &Arc<Server>, device: &Arc<Device>) -> io::Result<Prepared> {
         let cpus = possible_cpus()?;
         let (entries, max_request) = shape(cpus);
-        let mut prepared = Prepared { go: Vec::new(), threads: Vec::new(), max_request };
         let lanes = Arc::new(Lanes::new(server, cpus, entries)?);
         let (ready, made) = channel();
+        let (tell, told) = channel();
+        let (go, threads) = (Vec::new(), Vec::new());
+        let mut prepared = Prepared { go, threads, told, lanes: Arc::clone(&lanes), max_request };
         for name in lanes.names() {
             let (go, wait) = channel();
             let (device, lanes, ready) = (Arc::clone(device), Arc::clone(&lanes), ready.clone());
+            let tell = tell.clone();
             let (title, slots) = match name {
                 Name::Queue(cpu) => {
                     let qid = u16::try_from(cpu).map_err(io::Error::other)?;
@@ -109,19 +124,24 @@ impl Prepared {
                 if wait.recv().is_err() {
                     return Ok(());
                 }
-                match lane.run(slots)? {
-                    End::Gone => Ok(()),
-                    End::Refused(error) => {
-                        tracing::warn!(%error, ?name, "the kernel refused the ring; requests come over /dev/fuse");
-                        lanes.server.serve(&device, Comes::Everything)
+                let mut whole = Whole { lanes: &lanes, device: &device, name, well: false };
+                // The sender goes with the closure: who listens must not wait for more.
+                let ended = lane.run(slots, move |registered| {
+                    if let Name::Queue(_) = name {
+                        let _ = tell.send(registered); // nobody listens: the mount has failed
                     }
+                });
+                match &ended {
+                    Ok(()) => whole.well = true,
+                    Err(error) => tracing::error!(%error, ?name, "a ring failed"),
                 }
+                ended
             };
             let thread = thread::Builder::new().name(title).spawn(body)?;
             prepared.go.push(go);
             prepared.threads.push(thread);
         }
-        drop(ready);
+        drop((ready, tell));
         let made: Vec<()> = made.iter().collect::<io::Result<_>>()?;
         // One that ended without a word: the ring would never be ready.
         if made.len() == prepared.threads.len() {
@@ -131,13 +151,60 @@ impl Prepared {
         }
     }
 
-    /// The kernel has agreed: entries are handed to it, and requests are served. Gives the
-    /// threads, which end when the mount is gone.
-    pub fn go(self) -> Vec<JoinHandle<io::Result<()>>> {
+    /// The kernel has agreed: entries are handed to it, and requests are served, or it thinks
+    /// better of it: its switch may have been turned, or memory is short.
+    ///
+    /// # Errors
+    /// A ring did not work at all. The kernel holds every request back then, for ever.
+    pub fn go(self) -> io::Result<Started> {
         for go in self.go {
             let _ = go.send(()); // a thread that is gone is met when it is joined
         }
-        self.threads
+        let (mut refused, mut queues) = (None, 0);
+        for registered in &self.told {
+            queues += 1;
+            match registered {
+                Registered { taken: 0, refusal } => {
+                    let unknown = || io::Error::other("it took no entry");
+                    refused = Some(refusal.unwrap_or_else(unknown));
+                }
+                Registered { taken, refusal: Some(error) } => {
+                    tracing::warn!(%error, taken, "the kernel did not take all entries of a queue");
+                }
+                Registered { refusal: None, .. } => {}
+            }
+        }
+        if queues < self.lanes.queues() {
+            self.lanes.fail();
+            let ended = self.threads.into_iter().map(JoinHandle::join);
+            let error = ended.filter_map(|end| end.ok()?.err()).next();
+            return Err(error.unwrap_or_else(|| io::Error::other("a lane panicked")));
+        }
+        Ok(match refused {
+            // With one queue empty the kernel uses none. Those that wait for entries of the other
+            // queues do so until the mount is gone.
+            Some(error) => Started::Refused(error),
+            None => Started::Serving(self.threads, Arc::clone(&self.lanes.stop)),
+        })
+    }
+}
+
+/// Sees to it that a lane that ends badly, a panic included, is not the only one that ends.
+struct Whole<'a> {
+    lanes: &'a Lanes,
+    device: &'a Device,
+    name: Name,
+    well: bool,
+}
+
+impl Drop for Whole<'_> {
+    fn drop(&mut self) {
+        if !self.well {
+            tracing::error!(name = ?self.name, "a queue is without its ring: the mount ends, and who uses it gets an error");
+            self.lanes.fail();
+            // Not left to the process's end: a thread of its own may be waiting for an answer.
+            self.device.give_up();
+        }
     }
 }
 

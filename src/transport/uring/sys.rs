@@ -220,6 +220,11 @@ impl Ring {
         Ok(())
     }
 
+    /// Submits what is queued; what the kernel refuses at once is then among the completions.
+    pub fn submit(&mut self) -> io::Result<()> {
+        self.ring.submit().map(drop)
+    }
+
     /// Submits what is queued and waits for a completion.
     pub fn wait(&mut self) -> io::Result<()> {
         loop {
