@@ -88,7 +88,19 @@ mount_volume() {
     "$KMSFS" mount "$lower" "$mnt" -o "keystore=$STORE,log=$WORK/mount.log$options"
 }
 
-unmount_volume() { "$KMSFS" umount "${1:-$MNT}"; }
+unmount_volume() { "$KMSFS" umount "${1:-$MNT}" || { holders "${1:-$MNT}"; return 1; }; }
+
+# holders DIRECTORY: who has something below it open, mapped or as working directory, in any mount namespace.
+holders() {
+    local dir=$1 process what
+    for process in /proc/[0-9]*; do
+        what=$({ readlink "$process"/{cwd,root,exe} "$process"/fd/*; awk '{ print $6 }' "$process/maps"; } 2>/dev/null |
+            grep -F -m 1 -- "$dir") && echo "held by ${process#/proc/} ($(cat "$process/comm")): $what"
+        grep -qsF -- " $dir " "$process/mountinfo" && [ "$(readlink "$process/ns/mnt")" != "$(readlink /proc/self/ns/mnt)" ] &&
+            echo "mounted in the namespace of ${process#/proc/} ($(cat "$process/comm")) too"
+    done 2>/dev/null
+    ps -eo pid,stat,wchan:24,args --sort=pid | awk '$2 ~ /^D/'
+}
 
 # errno_of COMMAND-IN-PYTHON: prints 0, or the errno it raises.
 errno_of() {
