@@ -3,196 +3,24 @@
 //! A key that is not known is an error that names its line: a misspelt `services` must not
 //! silently mean "nobody". Names of users and groups are looked up here, once, at start.
 
+mod problem;
+mod tables;
+
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
-
+pub use self::problem::{ConfigError, Problem};
+use self::tables::{
+    File, HttpTable, LimitsTable, PrincipalTable, RotationTable, UnixTable, UnlockTable,
+};
 use crate::kms::caller::{Principal, VpcEndpoint};
 use crate::kms::id::{AccountId, IdError, Region};
 use crate::kms::limits::{Limits, Rates};
 use crate::kms::service::RotationRules;
 use crate::server::users;
 use crate::store::open::{DEFAULT_ACCOUNT, DEFAULT_REGION};
-
-/// What is wrong with a configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("{}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// Not TOML, or not what is expected there.
-    #[error("{}: line {line}: {message}", path.display())]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// From 1.
-        line: usize,
-        /// The parser's words.
-        message: String,
-    },
-    /// A value that makes no sense.
-    #[error("{}: {key}: {problem}", path.display())]
-    Value {
-        /// The file.
-        path: PathBuf,
-        /// Which key.
-        key: &'static str,
-        /// What is wrong with it.
-        problem: Problem,
-    },
-}
-
-/// Why a value makes no sense.
-#[derive(Debug, thiserror::Error)]
-pub enum Problem {
-    /// Not an account id, not a Region.
-    #[error(transparent)]
-    Id(#[from] IdError),
-    /// No such login name or uid.
-    #[error("there is no user '{0}'")]
-    User(String),
-    /// No such group.
-    #[error("there is no group '{0}'")]
-    Group(String),
-    /// Relative paths would depend on where kmsd was started.
-    #[error("'{}' is not an absolute path", .0.display())]
-    Relative(PathBuf),
-    /// None or several ways to unlock.
-    #[error("give exactly one of key_file, credential and passphrase_fd")]
-    Unlock,
-    /// Neither or both of user and group, or an ARN that does not fit.
-    #[error("give user and the ARN of a user, or group and the ARN of a role: not {0}")]
-    Principal(String),
-    /// A name that leads out of the credentials directory.
-    #[error("'{0}' is not the name of a credential")]
-    Credential(String),
-    /// A mode that is not octal, or has other bits than permissions.
-    #[error("'{0}' is not a mode such as 0660")]
-    Mode(String),
-    /// Plain HTTP beyond this machine.
-    #[error(
-        "{0} is not a loopback address; without TLS only loopback is served: give certificate and key"
-    )]
-    NotLoopback(SocketAddr),
-    /// Half of what TLS needs.
-    #[error("certificate and key go together: give both or neither")]
-    HalfTls,
-    /// Half of what an endpoint is called, or something else.
-    #[error("an endpoint has vpc = \"vpc-...\" and vpce = \"vpce-...\"")]
-    Endpoint,
-    /// A quota or rate that lets nothing through.
-    #[error("at least 1; leave it out for the default")]
-    Zero,
-    /// More than is kept.
-    #[error("at most {0}")]
-    TooHigh(u32),
-    /// Nothing to listen on.
-    #[error("neither [unix] nor [http] is there: nobody could reach the service")]
-    NoListener,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    account: Option<String>,
-    region: Option<String>,
-    #[serde(default)]
-    regions: Vec<String>,
-    #[serde(default)]
-    services: Vec<String>,
-    #[serde(default)]
-    administrators: Vec<String>,
-    store: StoreTable,
-    unlock: Option<UnlockTable>,
-    unix: Option<UnixTable>,
-    http: Option<HttpTable>,
-    #[serde(default)]
-    endpoints: Vec<HttpTable>,
-    audit: Option<AuditTable>,
-    rotation: Option<RotationTable>,
-    #[serde(default)]
-    limits: LimitsTable,
-    #[serde(default)]
-    principals: Vec<PrincipalTable>,
-}
-
-/// A user of this machine who is somebody else than `user/LOGIN` of the account, or a group whose
-/// members act in a role.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PrincipalTable {
-    user: Option<String>,
-    group: Option<String>,
-    arn: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StoreTable {
-    dir: PathBuf,
-    #[serde(default)]
-    mirrors: Vec<PathBuf>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct UnlockTable {
-    key_file: Option<PathBuf>,
-    credential: Option<String>,
-    passphrase_fd: Option<u16>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct UnixTable {
-    path: PathBuf,
-    mode: Option<String>,
-    group: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HttpTable {
-    address: SocketAddr,
-    certificate: Option<PathBuf>,
-    key: Option<PathBuf>,
-    vpc: Option<String>,
-    vpce: Option<String>,
-}
-
-/// Quotas, and requests per second of an account; what is left out has its default.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LimitsTable {
-    keys: Option<u32>,
-    aliases_per_key: Option<u32>,
-    grants_per_key: Option<u32>,
-    rotations_per_key: Option<u32>,
-    cryptographic_rate: Option<u32>,
-    management_rate: Option<u32>,
-}
-
-/// When keys rotate.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RotationTable {
-    day_seconds: Option<f64>,
-    most_wraps: Option<u64>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AuditTable {
-    dir: PathBuf,
-}
 
 /// How the store is unlocked.
 #[derive(Clone, Debug, PartialEq, Eq)]
