@@ -5,16 +5,19 @@
 # those of tests/awscli and tests/kmsd on real key services. With names, only these scripts (kill, daily, awscli,
 # kmsd-kill ...; `rust` for the Rust tests). --soak runs crash tests and fuzzing at full length.
 # KMSFS_TRANSPORT=uring|device|fuser in the environment makes every mount use that one; without it each takes
-# what the machine offers, and the key scripts run again, in short, over io_uring. The kernel's enable_uring is
-# switched on where it is needed, and back. The last line is the sum; the exit code is 0 only if nothing failed.
-# Nothing is left out silently: what cannot run has failed.
+# what the machine offers, and those that go through every operation run again, in short, over io_uring; with
+# --soak all do, at full length. The kernel's enable_uring is switched on where it is needed, and back. The last
+# line is the sum; the exit code is 0 only if nothing failed. Nothing is left out silently: what cannot run has
+# failed.
 . "$(dirname "$0")/lib.sh"
 
 rounds=5 kills=5 fuzz=20 names=()
+# What runs over io_uring too, with so many rounds. teardown goes over every transport by itself.
+ring=(daily disable fsx kill paths pjdfstest policy posix stress suid tamper) ring_rounds=2
 for argument in "$@"; do
     case $argument in
-        --soak) rounds=50 kills=200 fuzz=600 ;;
-        -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        --soak) rounds=50 kills=200 fuzz=600 ring=(all) ;;
+        -h | --help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
         -*) die "usage: contrib/test.sh [--soak] [NAME...]" ;;
         *) names+=("$argument") ;;
     esac
@@ -117,15 +120,23 @@ done
 ! wanted kmsd-kill || run_script tests/kmsd/kill.py kmsd-kill "$kills" ""
 ! wanted kmsd-fuzz || run_script tests/kmsd/fuzz.py kmsd-fuzz "$((fuzz / 10))" "" --fuzz-seconds "$fuzz"
 
-# ---- the key scripts once more over io_uring, where the kernel has it
+if [ "${ring[*]}" = all ]; then
+    ring=() ring_rounds=$KMSFS_ROUNDS
+    for script in tests/mount/*.sh tests/mount/*.py; do
+        name=$(basename "$script")
+        [ "$name" = teardown.py ] || ring+=("${name%.*}")
+    done
+fi
+
+# ---- once more over io_uring, where the kernel has it
 if [ -n "${KMSFS_TRANSPORT:-}" ]; then
     say "every mount was over $KMSFS_TRANSPORT"
 elif ! switch_on; then
     say "this kernel has no FUSE over io_uring: the scripts ran over /dev/fuse alone"
 else
-    for name in daily disable kill; do
+    for name in "${ring[@]}"; do
         wanted "$name" || continue
-        run_script tests/mount/"$name".* "$name over io_uring" 2 uring
+        run_script tests/mount/"$name".* "$name over io_uring" "$ring_rounds" uring
     done
 fi
 
