@@ -31,7 +31,7 @@ wanted() { [ ${#names[@]} = 0 ] || [[ " ${names[*]} " == *" $1 "* ]]; }
 build_tools
 fuse_is_there
 rust_is_there
-packages git:git sqlite3:sqlite3 rsync:rsync setfacl:acl setfattr:attr python3:python3 /usr/bin/aws:awscli \
+packages git:git sqlite3:sqlite3 rsync:rsync setfacl:acl setfattr:attr bc:bc dpkg-deb:dpkg python3:python3 /usr/bin/aws:awscli \
     /usr/lib/python3/dist-packages/boto3:python3-boto3 /usr/share/doc/python3-venv:python3-venv curl:curl openssl:openssl mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs man:man-db \
     systemd-analyze:systemd mount:mount unshare:util-linux setcap:libcap2-bin faketime:faketime fio:fio pgrep:procps stress-ng:stress-ng strace:strace
 # Debian's package would make a cluster and start it; the tests make their own.

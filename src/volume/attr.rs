@@ -106,7 +106,8 @@ impl Volume {
         if let Some(size) = set.size {
             self.set_size(cx, &inode, fh, size)?;
         }
-        if set.uid.is_some() || set.gid.is_some() {
+        // What asks for nothing is a chown that keeps both, which takes privileges away all the same.
+        if set.uid.is_some() || set.gid.is_some() || *set == SetAttr::default() {
             self.with_pinned(&inode, |pin| Ok(pin.chown(set.uid, set.gid)?))?;
         }
         if let Some(mode) = set.mode {

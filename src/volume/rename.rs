@@ -139,6 +139,12 @@ impl Volume {
         } else {
             self.remove_sidecar(&from_fd, &old.lower);
         }
+        if flags.contains(RenameFlags::WHITEOUT) {
+            // It is made below by us, and belongs to whoever asked for it. What has moved stays so.
+            if let Err(error) = self.give_to_caller(cx, &from_fd, &old.lower, 0, false) {
+                tracing::warn!(errno = error.0, "a whiteout stays root's");
+            }
+        }
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Symbolic links: the target is sealed under the volume key and bound to the link's name.
 
 use std::io::{IoSlice, IoSliceMut};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{FileType, RenameFlags};
 
@@ -137,8 +137,8 @@ impl Volume {
     ) -> Result<(), Errno> {
         let (_, from) = self.dir_and_fd(old.parent)?;
         let (state, to) = self.dir_and_fd(new.parent)?;
-        let st = from.stat(&old.lower)?;
-        if st.nlink > 1 {
+        let like = Like::of(&from, &old.lower)?;
+        if like.st.nlink > 1 {
             // Bound to no name, and to stay the same inode as its other names.
             return Ok(from.rename(&old.lower, &to, &new.lower, flags)?);
         }
@@ -146,7 +146,7 @@ impl Volume {
         let binding = Binding::Name { dir: state.id(), name: &new.lower };
         let text = self.seal_target(binding, &target)?;
         let whiteout = flags.contains(RenameFlags::WHITEOUT);
-        self.put_symlink(&st, &text, &to, &new.lower, flags.difference(RenameFlags::WHITEOUT))?;
+        self.put_symlink(&like, &text, &to, &new.lower, flags.difference(RenameFlags::WHITEOUT))?;
         from.unlink(&old.lower)?;
         if whiteout {
             from.mknod(&old.lower, FileType::CharacterDevice, 0, 0)?;
@@ -160,40 +160,41 @@ impl Volume {
     /// Between the exchange and this the link gives EIO; it can be removed and made again.
     pub(super) fn rebind_symlink(&self, old: &Alias, new: &Alias) -> Result<(), Errno> {
         let (state, fd) = self.dir_and_fd(new.parent)?;
-        let st = fd.stat(&new.lower)?;
-        if st.nlink > 1 {
+        let like = Like::of(&fd, &new.lower)?;
+        if like.st.nlink > 1 {
             return Ok(());
         }
         let target = self.open_target(Some(old), &fd.readlink(&new.lower)?)?;
         let binding = Binding::Name { dir: state.id(), name: &new.lower };
         let text = self.seal_target(binding, &target)?;
-        self.put_symlink(&st, &text, &fd, &new.lower, RenameFlags::empty())
+        self.put_symlink(&like, &text, &fd, &new.lower, RenameFlags::empty())
     }
 
     /// Before a second hard link: the same target, bound to no name. Before a third it is so already.
     pub(super) fn unbind_symlink(&self, alias: &Alias) -> Result<(), Errno> {
         let (_, fd) = self.dir_and_fd(alias.parent)?;
-        let st = fd.stat(&alias.lower)?;
-        if st.nlink > 1 {
+        let like = Like::of(&fd, &alias.lower)?;
+        if like.st.nlink > 1 {
             return Ok(());
         }
         let text = fd.readlink(&alias.lower)?;
         let target = self.open_target(Some(alias), &text)?;
         let text = self.seal_target(Binding::Unbound, &target)?;
-        self.put_symlink(&st, &text, &fd, &alias.lower, RenameFlags::empty())
+        self.put_symlink(&like, &text, &fd, &alias.lower, RenameFlags::empty())
     }
 
-    /// Makes a lower symlink with `text` that has owner and times of `like`, under the name
-    /// `lower`, in one step. Above it is the same inode.
+    /// Makes a lower symlink with `text` that has owner, attributes and times of `like`, under the
+    /// name `lower`, in one step. Above it is the same inode.
     fn put_symlink(
         &self,
-        like: &LowerStat,
+        like: &Like,
         text: &[u8],
         fd: &Dir,
         lower: &[u8],
         flags: RenameFlags,
     ) -> Result<(), Errno> {
-        let temporary = format!("link.{:x}", like.ino);
+        let st = &like.st;
+        let temporary = format!("link.{:x}", st.ino);
         let temporary = temporary.as_bytes();
         match self.kmsfs.unlink(temporary) {
             Ok(()) | Err(LowerError::NOENT) => {}
@@ -201,14 +202,50 @@ impl Volume {
         }
         self.kmsfs.symlink(temporary, text)?;
         if self.euid == 0 {
-            self.kmsfs.chown(temporary, Some(like.uid), Some(like.gid))?;
+            self.kmsfs.chown(temporary, Some(st.uid), Some(st.gid))?;
         }
         let pin = self.kmsfs.pin(temporary)?;
         let pinned = Pinned::new(pin.as_fd());
-        pinned.set_times(&times_of(like))?;
+        like.give_attributes(&pinned, self.euid == 0)?;
+        pinned.set_times(&times_of(st))?;
         let made = pinned.stat()?.ino;
         self.kmsfs.rename(temporary, fd, lower, flags)?;
-        self.inodes.took_the_place(made, like.ino);
+        self.inodes.took_the_place(made, st.ino);
+        Ok(())
+    }
+}
+
+/// The lower symlink in whose place another comes.
+struct Like {
+    st: LowerStat,
+    pin: OwnedFd,
+}
+
+impl Like {
+    fn of(dir: &Dir, name: &[u8]) -> Result<Like, Errno> {
+        let pin = dir.pin(name)?;
+        let st = Pinned::new(pin.as_fd()).stat()?;
+        Ok(Like { st, pin })
+    }
+
+    /// Labels and whatever else root has put on it. Who is not root has put nothing there, and
+    /// may not take along what the system has.
+    fn give_attributes(&self, to: &Pinned<'_>, root: bool) -> Result<(), Errno> {
+        let from = Pinned::new(self.pin.as_fd());
+        let names = match from.xattr_names() {
+            Ok(names) => names,
+            // A filesystem without attributes.
+            Err(LowerError::OPNOTSUPP) => return Ok(()),
+            Err(e) => return Err(e.into()),
+        };
+        for name in names.split(|&b| b == 0).filter(|name| !name.is_empty()) {
+            let given = from
+                .xattr(name)
+                .and_then(|value| to.set_xattr(name, &value, rustix::fs::XattrFlags::empty()));
+            if root {
+                given?;
+            }
+        }
         Ok(())
     }
 }

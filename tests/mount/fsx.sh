@@ -4,6 +4,7 @@
 # KMSFS_FSX_OPS operations for each of the runs; 10 million in all with contrib/test.sh --soak, and few where the
 # same has been gone through already, over another transport.
 . "$(dirname "$0")/lib/lib.sh"
+. "$(dirname "$0")/lib/fsx.sh"
 cargo_tool fsx 0.3.2
 
 case ${KMSFS_FSX_OPS:-} in
@@ -15,37 +16,11 @@ case ${KMSFS_FSX_OPS:-} in
     *) OPS=$KMSFS_FSX_OPS ;;
 esac
 
-config() { # FLEN ALIGN MAX MAPPED RESERVED
-    cat <<TOML
-flen = $1
-[opsize]
-align = $2
-max = $3
-[weights]
-close_open = 1
-invalidate = $(($4 > 0))
-mapread = $4
-mapwrite = $4
-read = 10
-write = 10
-truncate = 4
-fsync = 1
-fdatasync = 1
-posix_fallocate = $5
-punch_hole = 5
-sendfile = 3
-posix_fadvise = 1
-copy_file_range = 4
-TOML
-}
 # fsx asks for a range of no bytes now and then, which posix_fallocate(3) refuses everywhere, and it gives up: so only
 # short runs have that, of seeds that do not come to it, and a long one has many of them besides.
 reserve=$((OPS > 2000 ? 0 : 3))
-config 1000000 1 65536 10 $reserve >"$WORK/mapped.toml"
-config 1000000 1 65536 0 $reserve >"$WORK/unmapped.toml"
-config 20000 1 700 5 $reserve >"$WORK/tiny.toml"
-config 33554432 4096 1048576 5 $reserve >"$WORK/blocks.toml"
-config 1000000 1 65536 10 3 >"$WORK/reserved.toml"
+fsx_configs $reserve
+fsx_config 1000000 1 65536 10 3 >"$WORK/reserved.toml"
 
 # fsx does not open with O_DIRECT by itself.
 cat >"$WORK/direct.c" <<'C'
