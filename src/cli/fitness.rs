@@ -21,6 +21,8 @@ struct Diagnosis {
     /// There is a volume in it.
     volume: bool,
     features: Features,
+    /// Every user there is can own something; not so in a user namespace.
+    all_users: bool,
     /// Requests can come over io_uring; why not, if they cannot.
     ring: Result<(), String>,
     /// What a volume cannot do without and this does not have.
@@ -36,7 +38,8 @@ pub fn run(lower: &Path, out: Out) -> Result<(), CliError> {
     let ring = transport::ring_possible().map_err(|obstacle| obstacle.to_string());
     let missing = missing(&features);
     let whole = missing.is_empty();
-    out.result(&Diagnosis { lower: lower.clone(), volume, features, ring, missing });
+    let all_users = sees_all_users();
+    out.result(&Diagnosis { lower: lower.clone(), volume, features, all_users, ring, missing });
     if whole {
         return Ok(());
     }
@@ -45,21 +48,38 @@ pub fn run(lower: &Path, out: Out) -> Result<(), CliError> {
 }
 
 /// What can be there or not: its name, whether it is, and what becomes of whoever wants it then.
-fn offers(f: &Features) -> [(&'static str, Option<bool>, &'static str); 12] {
+fn offers(f: &Features) -> [(&'static str, Option<bool>, &'static str); 19] {
     [
         ("case-sensitive", f.case_sensitive, "two names become one"),
         ("user attributes", f.user_attributes, "setfattr fails"),
+        ("trusted attributes", f.trusted_attributes, "setfattr fails for root"),
         ("ACLs", f.acls, "setfacl fails"),
+        ("hard links", f.hard_links, "link fails"),
+        ("symbolic links", f.symlinks, "symlink fails"),
+        ("device nodes", f.devices, "mknod fails"),
         ("O_TMPFILE", f.nameless_files, "it fails, and programs use names"),
+        (
+            "file handles",
+            f.handles,
+            "of what the kernel has forgotten they are stale; no export over NFS",
+        ),
+        ("locks", f.locks, "two mounts of the volume are not kept apart"),
         ("punch hole", f.punch, "zeros are written instead"),
         ("reserve room", f.reserve, "fallocate reserves nothing"),
         ("holes", f.holes, "SEEK_DATA shows no holes"),
         ("rename noreplace", f.rename_noreplace, "mv --no-clobber fails"),
         ("rename exchange", f.rename_exchange, "it fails"),
+        ("rename whiteout", f.rename_whiteout, "no upper layer of an overlay"),
         ("birth times", f.birth_times, "statx shows none"),
         ("durable writes", f.durable_writes, "they are synced apart"),
         ("unbuffered I/O", f.direct, "all goes through the page cache"),
     ]
+}
+
+/// Whether this process sees every user there is, as outside of user namespaces.
+fn sees_all_users() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 /// Says in the log of a mount what its lower filesystem is and what it lacks. Tried out in the
@@ -110,6 +130,15 @@ impl fmt::Display for Diagnosis {
         };
         let volume = if self.volume { "yes" } else { "no" };
         let power = if found.volatile { "no: it is in memory" } else { "as it promises itself" };
+        let quotas = match found.quotas {
+            Some(true) => "in force: EDQUOT is passed on",
+            Some(false) => "none in force",
+            None => "none of users or groups that could be asked for",
+        };
+        let users = match self.all_users {
+            true => "all",
+            false => "those of this user namespace: others cannot own files",
+        };
         let ring = match &self.ring {
             Ok(()) => "yes".to_owned(),
             Err(obstacle) => format!("no: {obstacle}"),
@@ -122,6 +151,8 @@ impl fmt::Display for Diagnosis {
             row("writable", if found.writable { "yes" } else { "no: mount with ro" }.to_owned()),
             row("survives power loss", power.to_owned()),
             row("longest name", format!("{} bytes", found.name_max)),
+            row("users", users.to_owned()),
+            row("quotas", quotas.to_owned()),
         ];
         let offered = offers(found).into_iter().map(|(what, is, without)| tried(what, is, without));
         let last = row("requests over io_uring", ring);

@@ -1,6 +1,6 @@
 //! What the process does to itself before it handles a secret.
 
-use std::cmp::min;
+use std::cmp::{max, min};
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, setrlimit};
 
@@ -26,10 +26,16 @@ pub fn harden() {
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     let files = getrlimit(Resource::Nofile);
-    let most = files.maximum.map_or(DESCRIPTORS, |hard| min(hard, DESCRIPTORS));
-    if files.current.is_some_and(|now| now < most) {
-        let raised = Rlimit { current: Some(most), maximum: files.maximum };
-        let _ = setrlimit(Resource::Nofile, raised);
+    let raised =
+        |most, hard| setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: hard });
+    if files.current.is_none_or(|now| now >= DESCRIPTORS) {
+        return;
+    }
+    // Root may go beyond the limit that it was started with: all users' files count here.
+    let hard = files.maximum.map(|hard| max(hard, DESCRIPTORS));
+    if raised(DESCRIPTORS, hard).is_err() {
+        let most = files.maximum.map_or(DESCRIPTORS, |hard| min(hard, DESCRIPTORS));
+        let _ = raised(most, files.maximum);
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::io::{IoSlice, IoSliceMut};
 
-use rustix::fs::{FallocateFlags, OFlags, RenameFlags, XattrFlags};
+use rustix::fs::{FallocateFlags, FileType, FlockOperation, OFlags, RenameFlags, XattrFlags};
 
-use super::{Dir, FileIo, Pinned, Result};
+use super::sys::quotas;
+use super::{Dir, FileIo, Pinned, Result, open_number};
 
 /// What was found; what could not be tried on a read-only filesystem is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -23,6 +24,8 @@ pub struct Features {
     pub case_sensitive: Option<bool>,
     /// `user.` attributes.
     pub user_attributes: Option<bool>,
+    /// `trusted.` attributes, for root.
+    pub trusted_attributes: Option<bool>,
     /// POSIX ACLs.
     pub acls: Option<bool>,
     /// Files without a name (O_TMPFILE).
@@ -37,6 +40,20 @@ pub struct Features {
     pub rename_noreplace: Option<bool>,
     /// Rename that exchanges.
     pub rename_exchange: Option<bool>,
+    /// Rename that leaves a whiteout.
+    pub rename_whiteout: Option<bool>,
+    /// Files with several names.
+    pub hard_links: Option<bool>,
+    /// Symbolic links.
+    pub symlinks: Option<bool>,
+    /// Device nodes.
+    pub devices: Option<bool>,
+    /// Locks that keep two mounts apart (flock).
+    pub locks: Option<bool>,
+    /// Inodes are found by their number (open_by_handle_at).
+    pub handles: Option<bool>,
+    /// Quotas of users or groups are in force; `None` where there are none of the usual kind.
+    pub quotas: Option<bool>,
     /// Times of birth.
     pub birth_times: Option<bool>,
     /// Single writes can be made durable (RWF_DSYNC).
@@ -51,7 +68,7 @@ const PLACE: &str = ".kmsfs.probe";
 /// Tries everything in `dir`.
 ///
 /// # Crash
-/// An empty directory or one with two small files in it, `.kmsfs.probe`, stays behind.
+/// An empty directory or one with a few small files in it, `.kmsfs.probe`, stays behind.
 pub fn probe(dir: &Dir) -> Result<Features> {
     let st = rustix::fs::fstatfs(dir.fd())?;
     let room = dir.statvfs()?;
@@ -60,6 +77,7 @@ pub fn probe(dir: &Dir) -> Result<Features> {
         volatile: super::is_volatile(dir)?,
         free: room.f_bavail.saturating_mul(room.f_frsize),
         name_max: room.f_namemax,
+        quotas: dir.open_for_reading().ok().and_then(|open| quotas(open.fd())),
         ..Features::default()
     };
     clear(dir);
@@ -74,7 +92,7 @@ pub fn probe(dir: &Dir) -> Result<Features> {
 
 fn clear(dir: &Dir) {
     if let Ok(place) = dir.open_dir(PLACE.as_bytes()) {
-        for name in [b"a", b"b"] {
+        for name in [b"a", b"b", b"c"] {
             let _ = place.unlink(name); // it may not be there
         }
         let _ = dir.rmdir(PLACE.as_bytes()); // and neither may this
@@ -87,6 +105,8 @@ fn try_all(place: &Dir, f: &mut Features) -> Result<()> {
     f.case_sensitive = Some(place.stat(b"A").is_err());
     let pin = Pinned::new(file.fd());
     f.user_attributes = Some(pin.set_xattr(b"user.kmsfs.probe", b"x", XattrFlags::empty()).is_ok());
+    f.trusted_attributes =
+        Some(pin.set_xattr(b"trusted.kmsfs.probe", b"x", XattrFlags::empty()).is_ok());
     f.acls = Some(pin.set_xattr(b"system.posix_acl_access", &ACL, XattrFlags::empty()).is_ok());
     f.nameless_files = Some(place.create_nameless(0o600).is_ok());
     file.write_at(&[IoSlice::new(&[1; 8192])], 1 << 20)?;
@@ -99,6 +119,18 @@ fn try_all(place: &Dir, f: &mut Features) -> Result<()> {
     let rename = |flags| place.rename(b"a", place, b"b", flags);
     f.rename_noreplace = Some(rename(RenameFlags::NOREPLACE) == Err(super::LowerError::EXIST));
     f.rename_exchange = Some(rename(RenameFlags::EXCHANGE).is_ok());
+    f.locks = Some(rustix::fs::flock(file.fd(), FlockOperation::NonBlockingLockExclusive).is_ok());
+    f.handles = Some(open_number(place, pin.stat()?.ino).is_ok());
+    let makes = |made: Result<()>| {
+        let done = made.is_ok();
+        let _ = place.unlink(b"c"); // it may not be there
+        Some(done)
+    };
+    f.hard_links = makes(place.link(b"a", place, b"c"));
+    f.symlinks = makes(place.symlink(b"c", b"a"));
+    f.devices = makes(place.mknod(b"c", FileType::CharacterDevice, 0o600, NULL_DEVICE));
+    // Last: it puts a device in the place of the first file.
+    f.rename_whiteout = Some(rename(RenameFlags::WHITEOUT).is_ok());
     Ok(())
 }
 
@@ -112,6 +144,9 @@ fn direct(place: &Dir) -> bool {
             .map_or_else(|e| e == super::LowerError::INVAL, |_| true)
     })
 }
+
+/// The device of /dev/null, 1:3.
+const NULL_DEVICE: u64 = 0x103;
 
 /// `u::rw-,u:1:r--,g::---,m::r--,o::---`
 const ACL: [u8; 44] = [

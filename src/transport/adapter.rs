@@ -131,7 +131,7 @@ impl Filesystem for Adapter {
         size: Option<u64>,
         atime: Option<TimeOrNow>,
         mtime: Option<TimeOrNow>,
-        _ctime: Option<SystemTime>,
+        ctime: Option<SystemTime>,
         fh: Option<FileHandle>,
         _crtime: Option<SystemTime>,
         _chgtime: Option<SystemTime>,
@@ -139,7 +139,10 @@ impl Filesystem for Adapter {
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
+        let asked = mode.is_some() || uid.is_some() || gid.is_some() || size.is_some();
+        let asked = asked || atime.is_some() || mtime.is_some();
         let set = SetAttr {
+            keep_owner: ctime.is_some() && !asked,
             mode: mode.map(|m| m & 0o7777),
             uid,
             gid,

@@ -132,8 +132,14 @@ impl Calls {
         mut set: SetAttr,
         kill: bool,
     ) -> Answer<Kept> {
-        if set.mode.is_none() && (kill || set.uid.is_some() || set.gid.is_some()) {
+        let changes_owner = set.uid.is_some() || set.gid.is_some() || set.keep_owner;
+        if set.mode.is_none() && (kill || changes_owner) {
             set.mode = self.less_privileged(cx, ino)?;
+        }
+        // The kernel lets everybody ask for a chown that keeps both: who may not change the mode
+        // changes nothing, and is told so where there was something to change.
+        if set.keep_owner && cx.uid != 0 && self.getattr(ino, None)?.attr.uid != cx.uid {
+            return if set.mode.is_some() { Err(Errno::EPERM) } else { self.getattr(ino, None) };
         }
         self.setattr(cx, ino, fh, &set)
     }

@@ -106,8 +106,10 @@ impl Volume {
         if let Some(size) = set.size {
             self.set_size(cx, &inode, fh, size)?;
         }
-        // What asks for nothing is a chown that keeps both, which takes privileges away all the same.
-        if set.uid.is_some() || set.gid.is_some() || *set == SetAttr::default() {
+        if set.keep_owner {
+            self.owner_or_root(cx, &inode)?;
+        }
+        if set.uid.is_some() || set.gid.is_some() || set.keep_owner {
             self.with_pinned(&inode, |pin| Ok(pin.chown(set.uid, set.gid)?))?;
         }
         if let Some(mode) = set.mode {

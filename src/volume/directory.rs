@@ -217,7 +217,7 @@ impl Volume {
         let excused = self.sessions.excuses(ctime);
         let bytes = bytes.get(..got).unwrap_or_default();
         let nothing = bytes.iter().all(|&b| b == 0);
-        if nothing && excused && !self.read_only && inode.ino != Ino::ROOT {
+        if nothing && excused && self.may_write() && inode.ino != Ino::ROOT {
             return self.restart_dir(inode, lower);
         }
         let fail = |what| self.tampered(Purpose::Directory(FileId([0; 16])), inode, what);
@@ -252,7 +252,7 @@ impl Volume {
             if e != Errno::EIO || !excused {
                 return Err(fail("a directory's name"));
             }
-            if !self.read_only {
+            if self.may_write() {
                 self.put_right(lower, inode, &id);
             }
         }

@@ -178,7 +178,7 @@ impl Volume {
             return first.iter().all(|&b| b == 0).then_some(0);
         };
         let tag = self.tag_for(alias.parent, &alias.lower, &head.header.id()).ok()?;
-        if !self.read_only && head.place_of(&tag).is_none() {
+        if self.may_write() && head.place_of(&tag).is_none() {
             let place = head.place_of(&NONE).unwrap_or(SLOT_A_TAG);
             if let Err(e) = put(io.as_ref(), place, &tag) {
                 tracing::warn!(error = ?e, "a link tag could not be put right");

@@ -59,6 +59,7 @@ use crate::crypto::Suite;
 use crate::format::{DIR_HEADER, Descriptor, VOLUME_DIR, VolumeId, VolumeKeys};
 use crate::lower::faulty::Fault;
 use crate::lower::{Dir, LowerError, VolumeLock, identify, is_volatile};
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Arc, Mutex, Weak};
 
 use directory::DirState;
@@ -90,6 +91,8 @@ pub struct Volume {
     volume_keys: VolumeKeys,
     descriptor: Mutex<Descriptor>,
     sessions: Sessions,
+    /// There was no room to say that this session has begun: see [`Volume::writable`].
+    unrecorded: AtomicBool,
     inodes: Inodes,
     handles: Handles,
     /// Files that hold overwrites back.
@@ -175,11 +178,18 @@ impl Volume {
         let mut descriptor = opened.descriptor;
         let identity = identify(&root)?;
         let mut sessions = Sessions::judge(&descriptor, &identity);
+        let mut unrecorded = false;
         if !options.read_only {
             redo::finish_interrupted(&root, &kmsfs)?;
             sessions.begin(&mut descriptor, &identity);
             descriptor.generation += 1;
-            descriptor::replace(&kmsfs, &descriptor, &opened.keys)?;
+            match descriptor::replace(&kmsfs, &descriptor, &opened.keys) {
+                Err(VolumeError::Lower(error @ (LowerError::NOSPC | LowerError::DQUOT))) => {
+                    tracing::warn!(%error, "nothing can be written until something is removed");
+                    unrecorded = true;
+                }
+                other => other?,
+            }
         }
         let crash = if is_volatile(&root)? { CrashSafety::Process } else { options.crash };
         let st = root.stat_self()?;
@@ -192,6 +202,7 @@ impl Volume {
             volume_keys: opened.keys,
             descriptor: Mutex::new(descriptor),
             sessions,
+            unrecorded: AtomicBool::new(unrecorded),
             inodes: Inodes::new(&st),
             handles: Handles::new(),
             holding: Mutex::default(),
@@ -225,7 +236,7 @@ impl Volume {
     /// `Unclean` if a file could not be closed; then the session counts as stopped, and what
     /// was synced is there at the next mount.
     pub fn close(&self) -> Result<(), VolumeError> {
-        if self.read_only {
+        if !self.may_write() {
             return Ok(());
         }
         let mut unclean = 0;
@@ -277,8 +288,39 @@ impl Volume {
         Caller::User { uid: cx.uid, gid: cx.gid, pid: cx.pid, operation: Operation::Read }
     }
 
+    /// To be asked before anything is written. A full disk, or quota, does not keep a volume from
+    /// being mounted, or nobody could make room by removing something; but what is written counts
+    /// only in a session that is on record.
+    ///
+    /// # Errors
+    /// EROFS: it is mounted read-only. ENOSPC, EDQUOT: there is no room for the record yet.
     fn writable(&self) -> Result<(), Errno> {
+        self.removable()?;
+        if !self.unrecorded.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let descriptor = self.descriptor.lock();
+        if self.unrecorded.load(Ordering::Acquire) {
+            descriptor::replace(&self.kmsfs, &descriptor, &self.volume_keys).map_err(
+                |e| match e {
+                    VolumeError::Lower(e) => Errno::from(e),
+                    _ => Errno::EIO,
+                },
+            )?;
+            self.unrecorded.store(false, Ordering::Release);
+            tracing::info!("there is room again: writing goes on");
+        }
+        Ok(())
+    }
+
+    /// Enough for removing a name: nothing is written then.
+    fn removable(&self) -> Result<(), Errno> {
         if self.read_only { Err(Errno::EROFS) } else { Ok(()) }
+    }
+
+    /// Whether this session may put things right that an earlier one left.
+    fn may_write(&self) -> bool {
+        !self.read_only && !self.unrecorded.load(Ordering::Acquire)
     }
 }
 

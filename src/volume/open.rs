@@ -80,7 +80,7 @@ impl Volume {
         if nameless {
             return Ok(());
         }
-        if !self.read_only {
+        if self.may_write() {
             file.settle(&self.env(), super::file::Settle::Clean)
                 .map_err(|e| self.file_errno(inode, file, e))?;
         }

@@ -264,7 +264,7 @@ impl Volume {
 
     /// Removes a file's name.
     pub fn unlink(&self, _cx: &ReqCtx, parent: Ino, name: &[u8]) -> Result<(), Errno> {
-        self.writable()?;
+        self.removable()?;
         let (state, fd) = self.dir_and_fd(parent)?;
         let lower = state.lower_name(name)?;
         let lname = lower.name().as_bytes();
@@ -292,6 +292,7 @@ impl Volume {
         let Some(inode) = self.inodes.get(self.inodes.number(st.ino)) else { return Ok(None) };
         let moving = inode.place.write();
         if inode.kind == FileKind::Regular && st.nlink > 1 {
+            self.writable()?;
             let alias = Alias { parent, lower: lname.into() };
             inode.seen_as(alias.clone());
             let excused = self.sessions.excuses(st.ctime.0);
@@ -341,7 +342,7 @@ impl Volume {
 
     /// Removes an empty directory.
     pub fn rmdir(&self, _cx: &ReqCtx, parent: Ino, name: &[u8]) -> Result<(), Errno> {
-        self.writable()?;
+        self.removable()?;
         let (state, fd) = self.dir_and_fd(parent)?;
         let lower = state.lower_name(name)?;
         let lname = lower.name().as_bytes();

@@ -115,6 +115,9 @@ pub struct SetAttr {
     pub atime: Option<SetTime>,
     /// New modification time.
     pub mtime: Option<SetTime>,
+    /// Owner and group are set to what they are: chown(2) with -1 for both, which takes privileges
+    /// away like any other.
+    pub keep_owner: bool,
 }
 
 /// Where the bytes of a write come from, and with that whose word on the modification time counts.

@@ -113,7 +113,7 @@ impl Volume {
     }
 
     /// listxattr(2): names, each with a NUL behind it. Whoever may not use the key sees only the
-    /// names that are not sealed.
+    /// names that are not sealed, and root alone those that are trusted.
     pub fn listxattr(&self, cx: &ReqCtx, ino: Ino) -> Result<Vec<u8>, Errno> {
         let inode = self.inodes.get(ino).ok_or(Errno::ESTALE)?;
         let lower = self.with_pinned(&inode, |pin| Ok(pin.xattr_names()?))?;
@@ -123,8 +123,10 @@ impl Volume {
             .partition(|name| name.starts_with(XATTR_PREFIX.as_bytes()));
         let mut out = Vec::new();
         for name in plain {
-            // A plaintext user attribute below is nothing that we put there.
-            if !name.starts_with(b"user.") {
+            // A plaintext user attribute below is nothing that we put there, and what is trusted is
+            // not for everybody to see.
+            let hidden = name.starts_with(b"trusted.") && cx.uid != 0;
+            if !name.starts_with(b"user.") && !hidden {
                 out.extend_from_slice(name);
                 out.push(0);
             }

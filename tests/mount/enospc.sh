@@ -94,5 +94,18 @@ check "unmount from below the limit" unmount_volume
 check "mount again, read-only, at the limit" mount_volume "$lower" "$MNT" ro
 same "and it is unharmed still" "$before" "$(sha256sum <"$MNT/before")"
 check "unmount at the limit" unmount_volume
+# Whoever has the right can make room: a volume at its limit mounts, reads, and lets names be removed.
+check "mount again, to make room" mount_volume "$lower"
+same "it reads" "$before" "$(sha256sum <"$MNT/before")"
+same "a new file is EDQUOT still" 122 "$(errno_of 'os.write(os.open(args[0], os.O_CREAT | os.O_WRONLY), b"x" * 100000)' "$MNT/new")"
+check "a big file goes" rm "$MNT/full"
+sync -f "$lower" && btrfs subvolume sync "$disk" 2>/dev/null
+check "and then there is room" sh -c "head -c 1000000 /dev/urandom >'$MNT/new' && sync '$MNT/new'"
+after=$(sha256sum <"$MNT/new")
+check "unmount with room" unmount_volume
+check "fsck" "$KMSFS" fsck "$lower" --keystore "$STORE" --data
+check "mount with room" mount_volume "$lower"
+same "all is there" "$before$after" "$(sha256sum <"$MNT/before")$(sha256sum <"$MNT/new")"
+check "unmount" unmount_volume
 umount "$disk"
 finish

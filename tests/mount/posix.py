@@ -15,6 +15,7 @@ import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 import corners  # noqa: E402
+import rules  # noqa: E402, F401: its programs are in the same list
 from corners import PROGRAMS, facts, libc, said  # noqa: E402
 from mounted import Mount, Scratch, Tally, fault  # noqa: E402
 
@@ -73,9 +74,9 @@ class FileHandle(ctypes.Structure):
     _fields_ = [("bytes", ctypes.c_uint32), ("kind", ctypes.c_int32), ("data", ctypes.c_uint8 * 128)]
 
 
-def handle_of(path):
+def handle_of(path, flags=0):
     handle, number = FileHandle(bytes=128), ctypes.c_int()
-    libc("name_to_handle_at", corners.AT_FDCWD, os.fsencode(path), ctypes.byref(handle), ctypes.byref(number), 0)
+    libc("name_to_handle_at", corners.AT_FDCWD, os.fsencode(path), ctypes.byref(handle), ctypes.byref(number), flags)
     return handle
 
 
@@ -141,6 +142,25 @@ def by_handle(tally, mount, plain):
         path.unlink(missing_ok=True)
 
 
+def deep_handles(tally, mount):
+    """The way up from a directory that the kernel has forgotten is climbed 256 times, and not once more."""
+    bound, at = 257, os.open(mount.path, os.O_RDONLY)
+    handles = {}
+    for level in range(1, bound + 4):
+        os.mkdir("d", dir_fd=at)
+        below = os.open("d", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+        if level in (1, 100, bound, bound + 1, bound + 3):
+            handles[level] = handle_of(f"/proc/self/fd/{at}", corners.AT_SYMLINK_FOLLOW)
+    os.close(at)
+    for level, handle in sorted(handles.items(), reverse=True):
+        forgotten()
+        got = opened(mount, handle, lambda fd: os.listdir(fd))
+        tally.check(f"a handle of a directory {level} levels down", got == (["d"] if level <= bound else errno.ESTALE), got)
+    subprocess.run(["rm", "-rf", str(mount.path / "d")], check=True)
+
+
 def only_here(tally, mount, plain):
     top = mount.path
     # 16 TiB less a page is what ext4 below can hold; the format adds to that.
@@ -165,6 +185,7 @@ def only_here(tally, mount, plain):
         (top / "born").write_bytes(b"later")
         tally.check("the time of birth stays", made and abs(made - time.time()) < 60 and born(top / "born") == made, made)
     by_handle(tally, mount, plain)
+    deep_handles(tally, mount)
     st, below = os.statvfs(top), os.statvfs(mount.lower)
     tally.check("df is right", (st.f_blocks, st.f_frsize, st.f_files, st.f_namemax) == (below.f_blocks, below.f_frsize, below.f_files, 255))
     replace_fails(tally, mount)
@@ -208,37 +229,48 @@ def resident(pid):
         return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
 
 
+def time_of_names(tally, mount, count, attempt):
+    """Microseconds that creating, listing, looking at and removing one of `count` names takes."""
+    folder = mount.path / f"many{count}-{attempt}"
+    folder.mkdir()
+    at = os.open(folder, os.O_RDONLY)
+    marks = [time.monotonic()]
+    for n in range(count):
+        os.mknod(f"name{n:07}", 0o644 | 0o010000, dir_fd=at)
+    marks.append(time.monotonic())
+    listed = sum(1 for _ in os.scandir(at))
+    marks.append(time.monotonic())
+    for n in range(count):
+        os.stat(f"name{n:07}", dir_fd=at)
+    marks.append(time.monotonic())
+    peak, held = resident(mount.process.pid), len(os.listdir(f"/proc/{mount.process.pid}/fd"))
+    for n in range(count):
+        os.unlink(f"name{n:07}", dir_fd=at)
+    marks.append(time.monotonic())
+    os.close(at)
+    tally.check(f"{count} names are listed", listed == count, listed)
+    tally.check(f"{count} inodes take less than 300 MB", peak < 300_000, f"{peak} kB")
+    tally.check("and no descriptors", held < 400, held)
+    tally.check("and a directory without them goes", fault(lambda: os.rmdir(folder)) is None)
+    return [(b - a) / count * 1e6 for a, b in itertools.pairwise(marks)]
+
+
 def many_names(tally, mount):
     """Time per name does not grow with the directory, memory and descriptors stay bounded."""
-    sizes, each = ((10_000, 1_000_000) if SOAK else (3_000, 24_000)), {}
-    for count in sizes:
-        folder = mount.path / f"many{count}"
-        folder.mkdir()
-        at = os.open(folder, os.O_RDONLY)
-        marks = [time.monotonic()]
-        for n in range(count):
-            os.mknod(f"name{n:07}", 0o644 | 0o010000, dir_fd=at)
-        marks.append(time.monotonic())
-        listed = sum(1 for _ in os.scandir(at))
-        marks.append(time.monotonic())
-        for n in range(count):
-            os.stat(f"name{n:07}", dir_fd=at)
-        marks.append(time.monotonic())
-        peak, held = resident(mount.process.pid), len(os.listdir(f"/proc/{mount.process.pid}/fd"))
-        for n in range(count):
-            os.unlink(f"name{n:07}", dir_fd=at)
-        marks.append(time.monotonic())
-        os.close(at)
-        each[count] = [(b - a) / count * 1e6 for a, b in itertools.pairwise(marks)]
-        tally.check(f"{count} names are listed", listed == count, listed)
-        tally.check(f"{count} inodes take less than 300 MB", peak < 300_000, f"{peak} kB")
-        tally.check("and no descriptors", held < 400, held)
-        tally.check("and a directory without them goes", fault(lambda: os.rmdir(folder)) is None)
-    few, many = (each[c] for c in sizes)
-    for what, a, b in zip(("create", "list", "stat", "remove"), few, many):
-        print(f"        {what}: {a:.1f} us for one of {sizes[0]}, {b:.1f} us for one of {sizes[1]}")
-        # A quadratic step would be a factor of eight and more here.
-        tally.check(f"{what}: a name's time does not grow with the directory", b < 4 * a + 20, f"{a:.1f} us, {b:.1f} us")
+    few, many = (10_000, 1_000_000) if SOAK else (3_000, 24_000)
+    # A small directory takes too little time to be measured once.
+    times = {count: [time_of_names(tally, mount, count, n) for n in range(3 if count == few else 1)] for count in (few, many)}
+    best = {count: [min(each) for each in zip(*times[count])] for count in times}
+    # Twice as much at most, but for the resolution of a listing.
+    slow = [b > 2 * a + 1 for a, b in zip(best[few], best[many])]
+    if any(slow):
+        # Whoever else is at work may have slowed down one of them; not twice the same.
+        print(f"        measured again, after {best}")
+        for count in (few, many):
+            best[count] = [min(pair) for pair in zip(best[count], time_of_names(tally, mount, count, "again"))]
+    for what, a, b in zip(("create", "list", "stat", "remove"), best[few], best[many]):
+        print(f"        {what}: {a:.1f} us for one of {few}, {b:.1f} us for one of {many}")
+        tally.check(f"{what}: a name's time does not double with the directory", b <= 2 * a + 1, f"{a:.1f} us, {b:.1f} us")
 
 
 def loop(scratch, name, size, *mkfs):

@@ -151,6 +151,8 @@ pub mod fattr {
     pub const ATIME_NOW: u32 = 1 << 7;
     /// The modification time is now.
     pub const MTIME_NOW: u32 = 1 << 8;
+    /// `ctime` counts.
+    pub const CTIME: u32 = 1 << 10;
     /// Set-user-id bits go.
     pub const KILL_SUIDGID: u32 = 1 << 11;
 }

@@ -194,6 +194,8 @@ fn setattr<'a>(a: &abi::SetattrIn) -> Result<Op<'a>, Errno> {
         size: given(fattr::SIZE).then_some(a.size),
         atime: time(fattr::ATIME, fattr::ATIME_NOW, a.atime, a.atimensec)?,
         mtime: time(fattr::MTIME, fattr::MTIME_NOW, a.mtime, a.mtimensec)?,
+        // Alone, that is how it comes.
+        keep_owner: a.valid & !fattr::FH == fattr::CTIME,
     };
     let fh = given(fattr::FH).then_some(Fh(a.fh));
     Ok(Op::Setattr { fh, set, kill_suidgid: given(fattr::KILL_SUIDGID) })

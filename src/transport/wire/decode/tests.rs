@@ -84,11 +84,14 @@ fn attributes() {
         size: Some(4096),
         atime: Some(SetTime::At(epoch - Duration::new(10, 0) + Duration::from_nanos(1))),
         mtime: Some(SetTime::At(epoch + Duration::new(20, 2))),
+        keep_owner: false,
     };
     let expected = Op::Setattr { fh: Some(Fh(5)), set: all, kill_suidgid: true };
     is(4, &args(0x87f, -10, 1), &[], expected);
     let now = SetAttr { atime: Some(SetTime::Now), mtime: Some(SetTime::Now), ..nothing };
     is(4, &args(0x1b0, 0, 0), &[], Op::Setattr { fh: None, set: now, kill_suidgid: false });
+    let kept = SetAttr { keep_owner: true, ..nothing };
+    is(4, &args(0x400, 0, 0), &[], Op::Setattr { fh: None, set: kept, kill_suidgid: false });
     assert_eq!(of(4, &args(0x10, 0, 1_000_000_000), &[]), Err(Errno::EINVAL));
     assert!(of(4, &args(0x10, i64::MIN, 0), &[]).is_ok(), "the earliest time there is");
 }
