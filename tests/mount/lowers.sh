@@ -74,12 +74,25 @@ for kind in ext4 xfs btrfs tmpfs overlayfs fuse; do
     same "$kind: the doctor finds it fit" 0 $?
     name=$kind
     [ $kind = fuse ] || check "$kind: and knows it" grep -qE "^filesystem +$name$" "$WORK/doctor"
+    said() { sed -n "s/^$1  *//p" "$WORK/doctor" | cut -d: -f 1; }
+    for what in "case-sensitive" "user attributes" "trusted attributes" "ACLs" "hard links" "symbolic links" "device nodes" \
+        "O_TMPFILE" "holes" "punch hole" "rename noreplace" "birth times"; do
+        same "$kind: the doctor says of $what" yes "$(said "$what")"
+    done
+    handles=no && case $kind in ext4 | xfs | btrfs) handles=yes ;; esac
+    same "$kind: the doctor says of handles" $handles "$(said "file handles")"
+    whiteouts=yes && [ $kind = overlayfs ] && whiteouts=no
+    same "$kind: the doctor says of whiteouts" $whiteouts "$(said "rename whiteout")"
+    check "$kind: and what each lack means" sh -c "! grep -E ': *\$' '$WORK/doctor'"
     same "$kind: the doctor leaves nothing behind" "" "$(ls -A "$lower")"
     mkdir -p "$STORE"
     check "$kind: mount" mount_volume "$lower" "$MNT" suid
     [ $kind = fuse ] || check "$kind: the mount's log says what is below" \
         grep -q "the lower filesystem filesystem=\"$name\" lacks=\"" "$WORK/mount.log"
     check "$kind: everything once" work_in "$MNT"
+    echo found >"$MNT/handle"
+    found=ESTALE && [ $handles = yes ] && found=found
+    same "$kind: a handle of what the kernel has forgotten" $found "$(python3 "$TOP/tests/mount/lib/handles.py" "$MNT/handle")"
     before=$(describe "$MNT")
     check "$kind: unmount" unmount_volume
     check "$kind: fsck" "$KMSFS" fsck "$lower" --keystore "$STORE" --data

@@ -17,6 +17,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib
 import corners  # noqa: E402
 import rules  # noqa: E402, F401: its programs are in the same list
 from corners import PROGRAMS, facts, libc, said  # noqa: E402
+from handles import forgotten, handle_of, opened  # noqa: E402
 from mounted import Mount, Scratch, Tally, fault  # noqa: E402
 
 SOAK = int(os.environ.get("KMSFS_ROUNDS", 8)) >= 50
@@ -70,35 +71,6 @@ def born(path):
     return st.btime if st.mask & 0x800 else None
 
 
-class FileHandle(ctypes.Structure):
-    _fields_ = [("bytes", ctypes.c_uint32), ("kind", ctypes.c_int32), ("data", ctypes.c_uint8 * 128)]
-
-
-def handle_of(path, flags=0):
-    handle, number = FileHandle(bytes=128), ctypes.c_int()
-    libc("name_to_handle_at", corners.AT_FDCWD, os.fsencode(path), ctypes.byref(handle), ctypes.byref(number), flags)
-    return handle
-
-
-def opened(mount, handle, work):
-    """What `work` gives for the descriptor of a handle, or the errno."""
-    above = os.open(mount.path, os.O_RDONLY)
-    fd = corners.LIBC.open_by_handle_at(above, ctypes.byref(handle), os.O_RDONLY)
-    code = ctypes.get_errno()
-    os.close(above)
-    if fd < 0:
-        return code
-    try:
-        return work(fd)
-    finally:
-        os.close(fd)
-
-
-def forgotten():
-    os.sync()
-    pathlib.Path("/proc/sys/vm/drop_caches").write_text("3")
-
-
 def by_handle(tally, mount, plain):
     """Handles lead to their inodes when the kernel has forgotten them, and when the mount was made anew."""
     top, deep = mount.path, mount.path / "one" / "two" / ("three" * 50)
@@ -116,7 +88,7 @@ def by_handle(tally, mount, plain):
     def lead(when):
         for handle, (path, work, expected) in zip(handles, want):
             forgotten()
-            got = opened(mount, handle, work)
+            got = opened(mount.path, handle, work)
             tally.check(f"a handle leads to {path.name[:9] or 'the top'} {when}", got == expected, got)
     lead("at once")
     mount.stop()
@@ -126,18 +98,18 @@ def by_handle(tally, mount, plain):
     number, stale = os.stat(top / "handle").st_ino, handles[0]
     os.unlink(top / "handle")
     forgotten()
-    tally.check("of a file that is gone to nothing", opened(mount, stale, lambda fd: fd) == errno.ESTALE)
+    tally.check("of a file that is gone to nothing", opened(mount.path, stale, lambda fd: fd) == errno.ESTALE)
     for n in range(200):
         (top / f"again{n}").write_bytes(b"another")
     again = [p for p in top.glob("again*") if os.stat(p).st_ino == number]
     forgotten()
-    tally.check("nor to another of its number", again and opened(mount, stale, lambda fd: fd) == errno.ESTALE, again)
+    tally.check("nor to another of its number", again and opened(mount.path, stale, lambda fd: fd) == errno.ESTALE, again)
     # Whoever makes one up for a file that is not of this volume.
     (plain / "outside").write_bytes(b"x")
     (plain / "folder").mkdir()
     for path in (plain / "outside", plain / "folder", mount.lower / ".kmsfs" / "volume"):
         struct.pack_into("=III", stale.data, 0, 0, os.stat(path).st_ino, 0)
-        tally.check(f"nor out of the volume to {path.name}", opened(mount, stale, lambda fd: fd) == errno.ESTALE)
+        tally.check(f"nor out of the volume to {path.name}", opened(mount.path, stale, lambda fd: fd) == errno.ESTALE)
     for path in again + list(top.glob("again*")):
         path.unlink(missing_ok=True)
 
@@ -156,7 +128,7 @@ def deep_handles(tally, mount):
     os.close(at)
     for level, handle in sorted(handles.items(), reverse=True):
         forgotten()
-        got = opened(mount, handle, lambda fd: os.listdir(fd))
+        got = opened(mount.path, handle, lambda fd: os.listdir(fd))
         tally.check(f"a handle of a directory {level} levels down", got == (["d"] if level <= bound else errno.ESTALE), got)
     subprocess.run(["rm", "-rf", str(mount.path / "d")], check=True)
 
