@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use dashmap::DashMap;
 
 use crate::lower::LowerStat;
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
 
 use super::directory::DirState;
@@ -55,6 +55,8 @@ pub(super) struct Inode {
     pub place: RwLock<()>,
     /// Known names, the one looked up last at the end.
     pub aliases: Mutex<Vec<Alias>>,
+    /// It had more names than are remembered.
+    crowded: AtomicBool,
     /// Keeps a nameless inode reachable.
     pub pin: Mutex<Option<Arc<OwnedFd>>>,
     /// Of a directory: id, keys, descriptor.
@@ -73,6 +75,7 @@ impl Inode {
             lookups: AtomicU64::new(0),
             place: RwLock::default(),
             aliases: Mutex::default(),
+            crowded: AtomicBool::new(false),
             pin: Mutex::default(),
             dir: Mutex::default(),
             file: Mutex::default(),
@@ -110,12 +113,18 @@ impl Inode {
         aliases.retain(|a| *a != alias);
         if aliases.len() >= MAX_ALIASES {
             aliases.remove(0);
+            self.crowded.store(true, Ordering::Release);
         }
         if aliases.is_empty() {
             // Nearly all have one name, and there are millions of them.
             aliases.reserve_exact(1);
         }
         aliases.push(alias);
+    }
+
+    /// Whether it may have names that the kernel knows and this table does not.
+    pub fn is_crowded(&self) -> bool {
+        self.crowded.load(Ordering::Acquire)
     }
 
     /// Forgets a name. `true` if it was the last known one.
@@ -127,7 +136,7 @@ impl Inode {
 }
 
 /// Names remembered per inode; one is enough, others are for the day it goes.
-const MAX_ALIASES: usize = 8;
+pub(super) const MAX_ALIASES: usize = 8;
 
 /// All inodes that the kernel remembers.
 pub(super) struct Inodes {

@@ -331,9 +331,10 @@ pub fn open_root(lower: &Path) -> Result<OwnedFd, LowerError> {
     rustix::fs::open(lower, flags, Mode::empty())
 }
 
-/// Directory descriptors kept open: a share of what the process may have.
+/// Directory descriptors kept open: a share of what the process may have. The larger one is for what
+/// programs have open, which has a descriptor each.
 fn max_open_dirs() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let limit = usize::try_from(limit.unwrap_or(1 << 20)).unwrap_or(1024);
-    (limit / 4).clamp(64, 16384)
+    (limit / 8).clamp(64, 16384)
 }

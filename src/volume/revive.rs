@@ -13,7 +13,7 @@ use crate::lower::{Dir, FileIo, LowerError, Pinned, open_number};
 use crate::sync::Arc;
 
 use super::Volume;
-use super::inode::Inode;
+use super::inode::{Alias, Inode, MAX_ALIASES};
 use super::keys::Caller;
 use super::types::{Entry, Errno, FileKind, Ino, ReqCtx};
 
@@ -136,6 +136,33 @@ impl Volume {
         let pin = pin.try_clone().map_err(|_| Errno(libc::EMFILE))?;
         *inode.pin.lock() = Some(Arc::new(pin));
         Ok(())
+    }
+
+    /// Looks for other names of an inode, in the directory where it has just lost the last one that
+    /// is known: it had more than are remembered, and the kernel, which knows them all, goes on
+    /// using it. `false`: none was found.
+    pub(super) fn find_again(&self, inode: &Arc<Inode>, parent: Ino) -> bool {
+        if !inode.is_crowded() || inode.kind == FileKind::Directory {
+            return false;
+        }
+        let _moving = inode.place.write();
+        let mut found = 0;
+        let looked = self.dir_and_fd(parent).and_then(|(_, fd)| {
+            fd.open_for_reading()?.read(0, |entry| {
+                if entry.ino == inode.lower_ino()
+                    && fd.stat(entry.name).is_ok_and(|st| st.ino == entry.ino)
+                {
+                    inode.seen_as(Alias { parent, lower: entry.name.into() });
+                    found += 1;
+                }
+                Ok::<_, LowerError>(found < MAX_ALIASES)
+            })?;
+            Ok(())
+        });
+        if let Err(error) = looked {
+            tracing::warn!(inode = inode.ino.0, errno = error.0, "its other names were not found");
+        }
+        found > 0
     }
 
     /// The generation of an inode that the kernel remembers.

@@ -332,7 +332,7 @@ impl Volume {
 
     /// What follows the loss of a name, for the inode that had it.
     pub(super) fn after_replacement(&self, gone: &Arc<Inode>, parent: Ino, lname: &[u8]) {
-        if gone.lost(parent, lname) {
+        if gone.lost(parent, lname) && !self.find_again(gone, parent) {
             self.let_go(gone);
         } else {
             // It has another name that we know: reach it by that.

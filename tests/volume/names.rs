@@ -138,6 +138,24 @@ fn hard_links_are_one_file_under_any_number_of_names() {
 }
 
 #[test]
+fn a_file_with_more_names_than_are_remembered_is_found_by_any_that_is_left() {
+    let fs = Fs::new();
+    let ino = fs.put(Ino::ROOT, "first", b"content");
+    for n in 0..40 {
+        fs.v().link(&CX, ino, Ino::ROOT, format!("link{n}").as_bytes()).unwrap();
+    }
+    // Those that were made last go; the kernel has not looked the first one up again.
+    for n in (0..40).rev() {
+        fs.v().unlink(&CX, Ino::ROOT, format!("link{n}").as_bytes()).unwrap();
+        assert_eq!(fs.v().getattr(ino, None).unwrap().nlink, n + 1);
+    }
+    assert_eq!(fs.read_all(ino).unwrap(), b"content");
+    fs.v().link(&CX, ino, Ino::ROOT, b"again").unwrap();
+    fs.v().unlink(&CX, Ino::ROOT, b"first").unwrap();
+    assert_eq!(fs.get("again").unwrap(), b"content");
+}
+
+#[test]
 fn an_unlinked_file_lives_as_long_as_its_handle() {
     let fs = Fs::new();
     let (ino, fh) = fs.create(Ino::ROOT, "f");
