@@ -68,7 +68,7 @@ impl Derivation {
         Self(Hkdf::new(None, key.expose()))
     }
 
-    /// What [`derive`] gives for the same label and context.
+    /// What [`derive()`] gives for the same label and context.
     pub fn key(&self, label: Label, context: &[u8]) -> Secret<[u8; 32]> {
         let length = u32::try_from(context.len()).expect("contexts are ids, a few dozen bytes");
         let info = [b"kmsfs v1 ", label.text().as_bytes(), &[0], &length.to_le_bytes(), context];

@@ -13,6 +13,7 @@ import stat
 import struct
 import traceback
 
+from mounted import TRANSPORT
 from corners import EXCHANGE, KEEP_SIZE, NOREPLACE, PUNCH, WHITEOUT, ZERO, fallocate, libc
 
 # Short and long ones, with bytes of all kinds.
@@ -120,7 +121,9 @@ class Sequence:
 
     def __init__(self, seed):
         self.rng = random.Random(seed)
-        self.kinds = [name for name in sorted(dir(self)) if name.startswith("do_")]
+        # fuser does not know O_TMPFILE.
+        without = {"do_tmpfile"} if TRANSPORT == "fuser" else set()
+        self.kinds = [name for name in sorted(dir(self)) if name.startswith("do_") and name not in without]
         self.weights = [getattr(self, name).__func__.__defaults__[0] for name in self.kinds]
         self.clock = 1_000_000_000
         self.own = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY)
