@@ -1,6 +1,7 @@
 //! The volume without a mount: against models, and over a lower layer that fails.
 
 mod crash;
+mod entries;
 mod files;
 mod fsck;
 mod locked;

@@ -14,6 +14,7 @@ mod below;
 mod blocks;
 mod held;
 mod holes;
+mod kept;
 mod pages;
 mod read;
 mod recover;

@@ -10,10 +10,8 @@ use crate::format::{
 
 use crate::lower::FileIo;
 
+use super::kept::Kept;
 use super::state::{FileError, FileState, Found, Meta, OnDisk};
-
-/// Pages kept per open file; each covers 256 KiB of data. Page 0 is always kept.
-const MAX_PAGES: usize = 512;
 
 /// Bytes of entry page `k`.
 pub(super) fn page_len(k: PageNo) -> usize {
@@ -22,7 +20,8 @@ pub(super) fn page_len(k: PageNo) -> usize {
 
 /// The entries of a file, as far as they are in memory.
 pub(super) struct Pages {
-    cache: HashMap<u64, Box<[u8]>>,
+    /// Each covers 256 KiB of data. Page 0 is always kept.
+    cache: Kept,
     /// Pages that differ from what their node says.
     pub changed: HashSet<u64>,
     /// Pages with entries of held blocks, which are not below yet.
@@ -38,14 +37,14 @@ pub(super) struct Pages {
 impl Pages {
     pub fn empty() -> Pages {
         let mut pages = Pages {
-            cache: HashMap::new(),
+            cache: Kept::default(),
             changed: HashSet::new(),
             unwritten: HashSet::new(),
             evicted: HashMap::new(),
             nodes: HashMap::new(),
             block0: None,
         };
-        pages.cache.insert(0, vec![0; page_len(PageNo(0))].into());
+        pages.cache.insert(PageNo(0), vec![0; page_len(PageNo(0))].into());
         pages
     }
 
@@ -53,23 +52,23 @@ impl Pages {
     pub fn with_first(first: &[u8]) -> Pages {
         let mut pages = Pages::empty();
         if let Some(entries) = first.get(DIR_HEADER_LEN..BLOCK) {
-            pages.cache.insert(0, entries.into());
+            pages.cache.insert(PageNo(0), entries.into());
         }
         pages.block0 = first.get(BLOCK..2 * BLOCK).map(Into::into);
         pages
     }
 
     pub fn get(&self, k: PageNo) -> Option<&[u8]> {
-        self.cache.get(&k.0).map(AsRef::as_ref)
+        self.cache.get(k)
     }
 
     pub fn get_mut(&mut self, k: PageNo) -> Option<&mut [u8]> {
-        self.cache.get_mut(&k.0).map(AsMut::as_mut)
+        self.cache.get_mut(k)
     }
 
     /// Forgets everything about pages from `k` on (`k` at least 1).
     pub fn cut(&mut self, k: PageNo) {
-        self.cache.retain(|&at, _| at < k.0);
+        self.cache.cut(k);
         self.changed.retain(|&at| at < k.0);
         self.evicted.retain(|&at, _| at < k.0);
     }
@@ -84,7 +83,7 @@ impl FileState {
         pages: &mut Pages,
         k: PageNo,
     ) -> Result<(), FileError> {
-        if pages.cache.contains_key(&k.0) {
+        if pages.cache.get(k).is_some() {
             return Ok(());
         }
         let mut bytes: Box<[u8]> = vec![0; page_len(k)].into();
@@ -99,23 +98,18 @@ impl FileState {
         if known.is_some_and(|mac| self.keys.load().index().entry_page_mac(k, &bytes) != mac) {
             return Err(FileError::Tampered("an entry page"));
         }
-        pages.cache.insert(k.0, bytes);
+        pages.cache.insert(k, bytes);
         Ok(())
     }
 
     /// Bounds the cache. Called before a request loads what it needs, never in between: pages
     /// that were loaded together stay together until the request is done.
     pub(super) fn trim(&self, pages: &mut Pages) {
-        if pages.cache.len() < MAX_PAGES {
-            return;
-        }
         // Everything else in the cache is below too (entries are written before they count), so
         // any such page may go; one that differs from its node leaves its MAC behind.
         let may_go = |k: &u64| *k != 0 && !pages.unwritten.contains(k);
-        let victims: Vec<u64> =
-            pages.cache.keys().copied().filter(may_go).take(MAX_PAGES / 8).collect();
-        for k in victims {
-            if let Some(bytes) = pages.cache.remove(&k)
+        for k in pages.cache.victims(may_go) {
+            if let Some(bytes) = pages.cache.remove(k)
                 && pages.changed.contains(&k)
             {
                 let mac = self.keys.load().index().entry_page_mac(PageNo(k), &bytes);
