@@ -313,7 +313,7 @@ impl Volume {
         Ok(())
     }
 
-    /// Enough for removing a name: nothing is written then.
+    /// Enough for removing the only name of what is no directory: nothing is written then.
     fn removable(&self) -> Result<(), Errno> {
         if self.read_only { Err(Errno::EROFS) } else { Ok(()) }
     }

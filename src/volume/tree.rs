@@ -290,6 +290,10 @@ impl Volume {
         let pin = fd.pin(lname)?;
         let st = Pinned::new(std::os::fd::AsFd::as_fd(&pin)).stat()?;
         let Some(inode) = self.inodes.get(self.inodes.number(st.ino)) else { return Ok(None) };
+        if st.nlink > 1 {
+            // Another name's tag is written: a stop must find this session on record.
+            self.writable()?;
+        }
         let moving = inode.place.write();
         if inode.kind == FileKind::Regular && st.nlink > 1 {
             self.writable()?;
@@ -342,7 +346,7 @@ impl Volume {
 
     /// Removes an empty directory.
     pub fn rmdir(&self, _cx: &ReqCtx, parent: Ino, name: &[u8]) -> Result<(), Errno> {
-        self.removable()?;
+        self.writable()?;
         let (state, fd) = self.dir_and_fd(parent)?;
         let lower = state.lower_name(name)?;
         let lname = lower.name().as_bytes();
