@@ -46,6 +46,7 @@ impl Volume {
 
     fn revived(&self, caller: Caller, ino: Ino, depth: usize) -> Result<Entry, Errno> {
         if let Some(inode) = self.inodes.get(ino) {
+            self.hold(&inode);
             let attr = self.attr(&inode)?;
             self.inodes.again(&inode);
             return Ok(Entry { attr, generation: inode.generation.into() });
@@ -64,6 +65,22 @@ impl Volume {
             FileKind::Regular => self.revive_file(caller, pin),
             // Nothing in them says whose they are.
             _ => Err(Errno::ESTALE),
+        }
+    }
+
+    /// Keeps a file reachable that is asked for by number while it is remembered under a name: the
+    /// kernel may forget the directory that the name is in before it forgets the file. Where the
+    /// lower filesystem cannot, it is left with its name.
+    fn hold(&self, inode: &Arc<Inode>) {
+        if inode.kind != FileKind::Regular || inode.pinned().is_some() {
+            return;
+        }
+        let Ok(pin) = open_number(&self.root, inode.lower_ino()) else { return };
+        let same = Pinned::new(pin.as_fd()).stat().is_ok_and(|st| {
+            st.ino == inode.lower_ino() && st.generation() == inode.generation && st.nlink > 0
+        });
+        if same {
+            *inode.pin.lock() = Some(Arc::new(pin));
         }
     }
 

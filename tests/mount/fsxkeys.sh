@@ -54,6 +54,12 @@ for suite in aes-256-gcm-siv xchacha20-poly1305; do
                 "$TOOLS/fsx" -q -N "$OPS" -S "$seed" -f "$WORK/$kind.toml" -P "$WORK" "$MNT/$kind.$seed"
         done
     done
+    # A short run on a fast machine is over before the key has been rotated once.
+    for more in $(seq 30); do
+        [ "$(cat "$WORK/rotations")" = 0 ] || break
+        check "$suite: until there is a rotation, $more" \
+            "$TOOLS/fsx" -q -N "$OPS" -S $((1000 + more)) -f "$WORK/mapped.toml" -P "$WORK" "$MNT/mapped.more$more"
+    done
     touch "$WORK/enough"
     wait $first $second
     same "$suite: nothing went wrong in changing keys" "" "$(cat "$WORK/rotations.log" "$WORK/rekeys.log")"

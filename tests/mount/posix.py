@@ -128,6 +128,7 @@ def deep_handles(tally, mount):
     os.close(at)
     for level, handle in sorted(handles.items(), reverse=True):
         forgotten()
+        time.sleep(0.1)  # the server hears of it a little later
         got = opened(mount.path, handle, lambda fd: os.listdir(fd))
         tally.check(f"a handle of a directory {level} levels down", got == (["d"] if level <= bound else errno.ESTALE), got)
     subprocess.run(["rm", "-rf", str(mount.path / "d")], check=True)
