@@ -188,9 +188,7 @@ impl Volume {
             (Ended::Well, false) => return Err(fail("a writer's header without a writer")),
             (Ended::Well | Ended::Killed | Ended::Current, true) => Found::Strict,
         };
-        // Who came by number may have a name, in a directory that the kernel has forgotten since.
-        let named = inode.alias().is_some_and(|alias| self.inodes.get(alias.parent).is_some());
-        if !header.multi_link && !excused && named {
+        if !header.multi_link && !excused && inode.pin.lock().is_none() {
             self.check_link(inode, &id, page0).map_err(|_| fail("a file's name"))?;
         }
         let identity = Identity {
