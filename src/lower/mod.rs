@@ -18,7 +18,7 @@ mod session;
 mod sys;
 
 pub use by_number::open_number;
-pub use dir::{Dir, DirEntry, LowerStat};
+pub use dir::{Dir, DirEntry, LowerStat, leave_atime};
 pub use file::{FileIo, LowerFile};
 pub use probe::{Features, probe};
 pub use proc_fd::Pinned;

@@ -18,7 +18,7 @@ use rustix::fs::FileType;
 use crate::format::{
     DIR_HEADER, DIR_HEADER_LEN, FileId, LowerName, Slots, VolumeId, WrappedKey, classify,
 };
-use crate::lower::{Dir, FileIo};
+use crate::lower::{Dir, FileIo, leave_atime};
 use crate::sync::{Arc, Mutex};
 
 use super::Volume;
@@ -239,6 +239,7 @@ fn read_head(
         FileType::Directory => fd.open_dir(name)?.open_file(DIR_HEADER.as_bytes(), false)?,
         _ => fd.open_file(name, false)?,
     };
+    leave_atime(file.fd());
     Ok(file.read_at(&mut [IoSliceMut::new(head)], 0)?)
 }
 
@@ -255,7 +256,9 @@ fn next_names(
 ) -> Result<(Vec<Found>, u64), Errno> {
     let mut names = Vec::with_capacity(count);
     let mut next = 0;
-    fd.open_for_reading()?.read(from, |entry| {
+    let dir = fd.open_for_reading()?;
+    leave_atime(dir.fd());
+    dir.read(from, |entry| {
         let ours = matches!(classify(entry.name), LowerName::Short | LowerName::Long);
         if ours && entry.kind == kind {
             names.push((entry.ino, entry.name.to_vec()));
