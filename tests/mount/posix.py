@@ -234,8 +234,10 @@ def many_names(tally, mount):
     # A small directory takes too little time to be measured once.
     times = {count: [time_of_names(tally, mount, count, n) for n in range(3 if count == few else 1)] for count in (few, many)}
     best = {count: [min(each) for each in zip(*times[count])] for count in times}
-    # Twice as much at most, but for the resolution of a listing.
-    slow = [b > 2 * a + 1 for a, b in zip(best[few], best[many])]
+    # Twice as much at most, but for the resolution of a listing. The short run is over in the time of a few hiccups of
+    # the machine: there it is what is left of a step that is quadratic, which would be 8.
+    most = 2 if SOAK else 4
+    slow = [b > most * a + 1 for a, b in zip(best[few], best[many])]
     if any(slow):
         # Whoever else is at work may have slowed down one of them; not twice the same.
         print(f"        measured again, after {best}")
@@ -243,7 +245,7 @@ def many_names(tally, mount):
             best[count] = [min(pair) for pair in zip(best[count], time_of_names(tally, mount, count, "again"))]
     for what, a, b in zip(("create", "list", "stat", "remove"), best[few], best[many]):
         print(f"        {what}: {a:.1f} us for one of {few}, {b:.1f} us for one of {many}")
-        tally.check(f"{what}: a name's time does not double with the directory", b <= 2 * a + 1, f"{a:.1f} us, {b:.1f} us")
+        tally.check(f"{what}: a name's time does not grow with the directory", b <= most * a + 1, f"{a:.1f} us, {b:.1f} us")
 
 
 def loop(scratch, name, size, *mkfs):
