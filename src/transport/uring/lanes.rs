@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::cost::Costs;
+use super::hops::Hops;
 use super::inbox::{Inbox, Task};
 use super::sys::Slot;
 use crate::transport::device::{Server, Stop, may_wait};
@@ -55,6 +56,7 @@ struct Mailbox {
 pub struct Lanes {
     pub server: Arc<Server>,
     pub costs: Costs,
+    pub hops: Hops,
     /// Entries per queue.
     pub entries: usize,
     queues: Vec<Mailbox>,
@@ -68,8 +70,13 @@ pub struct Lanes {
 }
 
 impl Lanes {
-    /// For `queues` queues of `entries` entries.
-    pub fn new(server: &Arc<Server>, queues: usize, entries: usize) -> rustix::io::Result<Lanes> {
+    /// For `queues` queues of `entries` entries, on `online` CPUs.
+    pub fn new(
+        server: &Arc<Server>,
+        queues: usize,
+        entries: usize,
+        online: usize,
+    ) -> rustix::io::Result<Lanes> {
         let mailboxes = |n: usize, count: usize| -> rustix::io::Result<Vec<Mailbox>> {
             (0..n)
                 .map(|_| Ok(Mailbox { inbox: Inbox::new()?, count: AtomicUsize::new(count) }))
@@ -78,6 +85,7 @@ impl Lanes {
         Ok(Lanes {
             server: Arc::clone(server),
             costs: Costs::default(),
+            hops: Hops::new(queues, online),
             entries,
             queues: mailboxes(queues, entries)?,
             bulk: mailboxes(queues.min(MOST_BULK), 0)?,

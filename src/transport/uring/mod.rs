@@ -23,6 +23,7 @@
 pub mod choice;
 mod cost;
 mod entry;
+mod hops;
 mod inbox;
 mod lane;
 mod lanes;
@@ -88,9 +89,10 @@ impl Prepared {
     /// before the kernel is told: afterwards it holds requests back until every queue has an
     /// entry.
     pub fn make(server: &Arc<Server>, device: &Arc<Device>) -> io::Result<Prepared> {
-        let cpus = possible_cpus()?;
+        // The kernel wants a queue for each CPU that this machine can ever have, online or not.
+        let cpus = cpus_that_are("possible")?;
         let (entries, max_request) = shape(cpus);
-        let lanes = Arc::new(Lanes::new(server, cpus, entries)?);
+        let lanes = Arc::new(Lanes::new(server, cpus, entries, cpus_that_are("online")?)?);
         let (ready, made) = channel();
         let (tell, told) = channel();
         let (go, threads) = (Vec::new(), Vec::new());
@@ -220,9 +222,9 @@ fn pin(cpu: usize) {
     }
 }
 
-/// CPUs that this machine can ever have: the kernel wants a queue for each, online or not.
-fn possible_cpus() -> io::Result<usize> {
-    let text = fs::read_to_string("/sys/devices/system/cpu/possible")?;
+/// How many CPUs are `possible` or `online` (Linux: Documentation/admin-guide/cputopology.rst).
+fn cpus_that_are(what: &str) -> io::Result<usize> {
+    let text = fs::read_to_string(format!("/sys/devices/system/cpu/{what}"))?;
     count_of(text.trim()).ok_or_else(|| io::Error::other("the list of CPUs cannot be read"))
 }
 
@@ -248,7 +250,8 @@ mod tests {
         assert_eq!(count_of("0-3,8,10-11"), Some(7));
         assert_eq!(count_of("3-1"), None);
         assert_eq!(count_of(""), None);
-        assert!(possible_cpus().unwrap() >= 1);
+        assert!(cpus_that_are("possible").unwrap() >= cpus_that_are("online").unwrap());
+        assert!(cpus_that_are("online").unwrap() >= 1);
     }
 
     #[test]

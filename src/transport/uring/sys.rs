@@ -149,6 +149,7 @@ impl Ring {
         let ring = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
+            .setup_taskrun_flag()
             .build(size.next_power_of_two())?;
         ring.submitter().register_files(&[device.as_raw_fd()])?;
         Ok(Ring { ring, listening: false, memory: Vec::new() })
@@ -159,6 +160,7 @@ impl Ring {
         let mut ring = IoUring::<Entry128, cqueue::Entry>::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
+            .setup_taskrun_flag()
             .build(2)?;
         // A seccomp profile may allow the one call and not the other.
         // SAFETY: the entry names no memory.
@@ -227,8 +229,22 @@ impl Ring {
 
     /// Submits what is queued and waits for a completion.
     pub fn wait(&mut self) -> io::Result<()> {
+        self.enter(1)
+    }
+
+    /// Submits what is queued, without waiting; what cannot be now is at the next wait.
+    pub fn push_out(&mut self) -> io::Result<()> {
+        self.enter(0)
+    }
+
+    /// Whether waiting would end at once.
+    pub fn ready(&mut self) -> bool {
+        self.ring.submission().taskrun() || !self.ring.completion().is_empty()
+    }
+
+    fn enter(&mut self, want: usize) -> io::Result<()> {
         loop {
-            match self.ring.submit_and_wait(1) {
+            match self.ring.submit_and_wait(want) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 // BUSY, AGAIN: completions are to be taken first.
                 Err(e) if matches!(e.raw_os_error(), Some(libc::EBUSY | libc::EAGAIN)) => {

@@ -1,0 +1,241 @@
+//! Keeping a lone caller where it is.
+//!
+//! When a queue's thread has answered, the kernel looks for an idle CPU to wake the caller on, and
+//! does not count the one that the thread itself still runs on. Of two CPUs the other is idle, so a
+//! lone caller changes CPUs with every request. Where an idle CPU sleeps, as a virtual one does in
+//! its hypervisor, each hop costs a wake-up of 20 microseconds and more, several times what the
+//! request takes.
+//!
+//! So a queue whose caller hops away lingers: its thread stays awake for a moment, its CPU is not
+//! idle, and the caller stays at the other queue. It lingers only while such a caller asks one
+//! thing after the other, gives way to everybody who wants the CPU, and with more CPUs than two
+//! not at all: the kernel would find another idle one.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// From a reply to the next request of the same caller on another CPU: with less than the first a
+/// hop costs nothing worth saving, with more than the second the caller had other things to do.
+const DEAR: u64 = 8_000;
+const IDLE: u64 = 100_000;
+
+/// Lingering ends after so long without a request anywhere, and in any case after so long.
+const QUIET: Duration = Duration::from_micros(60);
+const MOST: Duration = Duration::from_millis(1);
+
+/// Somebody else had the CPU for so long: it would not be idle without us.
+const WANTED: Duration = Duration::from_micros(20);
+
+/// What the queues of a mount know of each other's callers. All of it may be out of date by a
+/// request or two, which costs a hop.
+pub struct Hops {
+    /// None: not on this machine.
+    queues: Option<Vec<Queue>>,
+    began: Instant,
+    /// Process and queue of the last request, as one number.
+    last: AtomicU64,
+    /// Requests of all queues, to see whether there are any.
+    count: AtomicU64,
+    /// One lingers; another one that did so too would keep the caller off both CPUs.
+    lingering: AtomicBool,
+}
+
+#[derive(Default)]
+struct Queue {
+    /// Nanoseconds from the beginning to its last reply.
+    replied: AtomicU64,
+    /// Its caller hops away from it.
+    left: AtomicBool,
+}
+
+impl Hops {
+    /// For `queues` queues on `online` CPUs.
+    pub fn new(queues: usize, online: usize) -> Hops {
+        let two = online == 2;
+        Hops {
+            queues: two.then(|| (0..queues).map(|_| Queue::default()).collect()),
+            began: Instant::now(),
+            last: AtomicU64::new(u64::MAX),
+            count: AtomicU64::new(0),
+            lingering: AtomicBool::new(false),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// A request of process `pid` has come to `queue`.
+    pub fn arrived(&self, queue: usize, pid: u32) {
+        let Some(queues) = &self.queues else { return };
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let here = u64::from(pid) << 32 | queue as u64;
+        let before = self.last.swap(here, Ordering::Relaxed);
+        if before == here || before >> 32 != here >> 32 {
+            return;
+        }
+        let there = usize::try_from(before & u64::from(u32::MAX)).ok();
+        if let Some(there) = there.and_then(|n| queues.get(n)) {
+            let gap = self.now().saturating_sub(there.replied.load(Ordering::Relaxed));
+            if (DEAR..IDLE).contains(&gap) {
+                there.left.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// A reply is about to go out from `queue`.
+    pub fn replied(&self, queue: usize) {
+        if let Some(queue) = self.queues.as_ref().and_then(|queues| queues.get(queue)) {
+            queue.replied.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether `queue`, which has nothing to do, should linger; until the value is dropped.
+    pub fn linger(&self, queue: usize) -> Option<Linger<'_>> {
+        let queue = self.queues.as_ref()?.get(queue)?;
+        if !queue.left.load(Ordering::Relaxed) || self.lingering.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        let now = Instant::now();
+        let seen = self.count.load(Ordering::Relaxed);
+        Some(Linger { hops: self, queue, began: now, looked: now, stirred: now, seen })
+    }
+}
+
+/// A queue that lingers.
+pub struct Linger<'a> {
+    hops: &'a Hops,
+    queue: &'a Queue,
+    began: Instant,
+    looked: Instant,
+    /// When there was a request last.
+    stirred: Instant,
+    seen: u64,
+}
+
+impl Linger<'_> {
+    /// Whether it is still worth it at the time `now`. To be asked again and again, with a yield
+    /// to others in between.
+    pub fn goes_on(&mut self, now: Instant) -> bool {
+        let count = self.hops.count.load(Ordering::Relaxed);
+        if count != self.seen {
+            self.seen = count;
+            self.stirred = now;
+        }
+        let away = now.duration_since(self.looked);
+        self.looked = now;
+        away < WANTED
+            && now.duration_since(self.stirred) < QUIET
+            && now.duration_since(self.began) < MOST
+    }
+}
+
+impl Drop for Linger<'_> {
+    fn drop(&mut self) {
+        if self.stirred == self.began {
+            // For nothing: the caller has gone.
+            self.queue.left.store(false, Ordering::Relaxed);
+        }
+        self.hops.lingering.store(false, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A caller that has hopped from queue 0 to queue 1, after `gap`.
+    fn hopped(hops: &Hops, pids: (u32, u32), gap: Duration) {
+        hops.arrived(0, pids.0);
+        hops.replied(0);
+        let began = Instant::now();
+        while began.elapsed() < gap {
+            std::hint::spin_loop();
+        }
+        hops.arrived(1, pids.1);
+    }
+
+    const DEARLY: Duration = Duration::from_micros(20);
+
+    #[test]
+    fn who_is_left_lingers_and_nobody_else() {
+        let hops = Hops::new(2, 2);
+        assert!(hops.linger(0).is_none(), "nobody came");
+        // A test's thread may be put off for longer than a caller may think: until it was not.
+        while hops.linger(0).is_none() {
+            hopped(&hops, (7, 7), DEARLY);
+        }
+        assert!(hops.linger(1).is_none(), "the caller is there");
+    }
+
+    #[test]
+    fn one_at_a_time() {
+        let hops = Hops::new(2, 2);
+        while hops.linger(0).is_none() || hops.linger(1).is_none() {
+            hopped(&hops, (7, 7), DEARLY);
+            hops.replied(1);
+            let began = Instant::now();
+            while began.elapsed() < DEARLY {
+                std::hint::spin_loop();
+            }
+            hops.arrived(0, 7);
+        }
+        hops.queues.iter().flatten().for_each(|queue| queue.left.store(true, Ordering::Relaxed));
+        let first = hops.linger(0);
+        assert!(first.is_some() && hops.linger(1).is_none());
+        drop(first);
+        assert!(hops.linger(1).is_some());
+    }
+
+    #[test]
+    fn a_caller_with_other_things_to_do_and_two_callers_keep_nobody_awake() {
+        let hops = Hops::new(2, 2);
+        hopped(&hops, (7, 7), Duration::from_millis(1));
+        assert!(hops.linger(0).is_none(), "it thinks between its requests");
+        hopped(&hops, (7, 8), DEARLY);
+        assert!(hops.linger(0).is_none(), "two callers, each at home");
+    }
+
+    #[test]
+    fn with_more_cpus_or_one_it_is_no_use() {
+        for online in [1, 3, 64] {
+            let hops = Hops::new(64, online);
+            hopped(&hops, (7, 7), DEARLY);
+            assert!(hops.linger(0).is_none());
+        }
+    }
+
+    #[test]
+    fn it_ends_when_nothing_comes_or_somebody_wants_the_cpu_or_at_last() {
+        let hops = Hops::new(2, 2);
+        let all = |left: bool| {
+            hops.queues.iter().flatten().for_each(|q| q.left.store(left, Ordering::Relaxed));
+        };
+        all(true);
+        let mut linger = hops.linger(0).unwrap();
+        let began = linger.began;
+        let at = |micros: u64| began + Duration::from_micros(micros);
+        assert!((0..60).step_by(10).all(|t| linger.goes_on(at(t))));
+        assert!(!linger.goes_on(at(60)), "nothing came");
+        drop(linger);
+        assert!(hops.linger(0).is_none(), "and it does not try again");
+
+        all(true);
+        let mut linger = hops.linger(0).unwrap();
+        let began = linger.began;
+        let at = |micros: u64| began + Duration::from_micros(micros);
+        for t in (0..1000).step_by(10) {
+            hops.arrived(1, 7);
+            assert!(linger.goes_on(at(t)), "{t}");
+        }
+        hops.arrived(1, 7);
+        assert!(!linger.goes_on(at(1000)), "not for ever");
+        drop(linger);
+
+        let mut linger = hops.linger(0).unwrap();
+        let began = linger.began;
+        assert!(linger.goes_on(began));
+        hops.arrived(1, 7);
+        assert!(!linger.goes_on(began + Duration::from_micros(21)), "it was taken off the CPU");
+    }
+}
