@@ -1,4 +1,5 @@
-//! Writes down, every few seconds, what the volume holds back for a common barrier.
+//! Writes down, every few seconds, what the volume holds back for a common barrier, and gives
+//! memory back that nobody needs any more.
 //!
 //! A thread of its own: it waits for the disk, which the thread that watches the epoch must not.
 
@@ -7,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::sys;
 use crate::volume::Volume;
 
 /// Time between two rounds: how long an overwrite that nobody syncs waits at most.
@@ -27,6 +29,9 @@ impl Behind {
             while !stopped.load(Ordering::Relaxed) {
                 thread::park_timeout(ROUND);
                 volume.write_behind();
+                if volume.tidy_up() {
+                    sys::trim_heap();
+                }
             }
         };
         let thread = thread::Builder::new().name("kmsfs-behind".into()).spawn(rounds)?;

@@ -1,6 +1,9 @@
 //! The system calls of the transport that have no safe wrapper among our dependencies.
 
-#![expect(unsafe_code, reason = "mount(2), open_by_handle_at and an ioctl take pointers")]
+#![expect(
+    unsafe_code,
+    reason = "mount(2), open_by_handle_at and an ioctl take pointers, malloc_trim is foreign"
+)]
 
 use std::ffi::{CStr, c_long, c_ulong};
 use std::io;
@@ -37,6 +40,17 @@ pub fn open_nodeid(mount: BorrowedFd<'_>, nodeid: u64, generation: u32) -> io::R
         // SAFETY: a result of 0 or more is a descriptor that was made for this call.
         Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
         _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Gives free pages of the heap back to the kernel, those in the middle of it too, which the
+/// allocator keeps otherwise; milliseconds for each 100 MB. (malloc_trim(3); other C libraries give
+/// back by themselves.)
+pub fn trim_heap() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it takes a number, and the allocator's own locks.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 

@@ -114,6 +114,12 @@ impl Volume {
         }
     }
 
+    /// After the kernel has forgotten many inodes: makes the table of them smaller, and gives true,
+    /// for a heap that has many holes now. To be called every few seconds.
+    pub fn tidy_up(&self) -> bool {
+        self.inodes.tidy_up()
+    }
+
     /// Settles a handle's file before its last handle goes: what is still to be written reaches
     /// the lower filesystem, and the header says clean.
     pub fn flush(&self, _ino: Ino, fh: Fh) -> Result<(), Errno> {

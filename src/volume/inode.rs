@@ -8,9 +8,10 @@
 use std::os::fd::OwnedFd;
 
 use dashmap::DashMap;
+use smallvec::SmallVec;
 
 use crate::lower::LowerStat;
-use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex, RwLock, RwLockReadGuard};
 
 use super::directory::DirState;
@@ -54,7 +55,8 @@ pub(super) struct Inode {
     /// is below; for reading by whoever goes by them, see [`Inode::settled`].
     pub place: RwLock<()>,
     /// Known names, the one looked up last at the end.
-    pub aliases: Mutex<Vec<Alias>>,
+    /// Nearly all have one, and there are millions of them.
+    pub aliases: Mutex<SmallVec<[Alias; 1]>>,
     /// It had more names than are remembered.
     crowded: AtomicBool,
     /// Keeps a nameless inode reachable.
@@ -115,10 +117,6 @@ impl Inode {
             aliases.remove(0);
             self.crowded.store(true, Ordering::Release);
         }
-        if aliases.is_empty() {
-            // Nearly all have one name, and there are millions of them.
-            aliases.reserve_exact(1);
-        }
         aliases.push(alias);
     }
 
@@ -144,13 +142,28 @@ pub(super) struct Inodes {
     root_lower_ino: u64,
     /// Lower numbers that stand for another: see [`Inodes::took_the_place`].
     swapped: DashMap<u64, u64>,
+    /// Inodes forgotten since [`Inodes::tidy_up`] had looked.
+    forgotten: AtomicUsize,
+    /// And before that, of those whose memory was not given back yet.
+    untidy: AtomicUsize,
 }
+
+/// So many forgotten inodes are worth a walk through the heap: some 25 MB.
+const MANY: usize = 100_000;
+
+/// Fewer than so many between two looks: the kernel is done forgetting for now.
+const FEW: usize = 1_000;
 
 impl Inodes {
     /// A table with the root alone.
     pub fn new(root: &LowerStat) -> Inodes {
-        let inodes =
-            Inodes { table: DashMap::new(), root_lower_ino: root.ino, swapped: DashMap::new() };
+        let inodes = Inodes {
+            table: DashMap::new(),
+            root_lower_ino: root.ino,
+            swapped: DashMap::new(),
+            forgotten: AtomicUsize::new(0),
+            untidy: AtomicUsize::new(0),
+        };
         let root = Arc::new(Inode::new(Ino::ROOT, root.ino, FileKind::Directory, 0));
         root.lookups.store(1, Ordering::Relaxed);
         inodes.table.insert(Ino::ROOT.0, root);
@@ -252,11 +265,58 @@ impl Inodes {
             let idle = || inode.file.try_lock().is_some_and(|open| open.may_be_forgotten());
             before.unwrap_or(0) <= n && idle()
         });
-        removed.map(|(_, inode)| inode)
+        let (_, inode) = removed?;
+        self.forgotten.fetch_add(1, Ordering::Relaxed);
+        Some(inode)
+    }
+
+    /// Makes the table smaller after the kernel has forgotten many inodes. Gives whether it was so:
+    /// then their memory, which lies about in between other things, can be given back as well. To
+    /// be called every few seconds, by one thread.
+    pub fn tidy_up(&self) -> bool {
+        let lately = self.forgotten.swap(0, Ordering::Relaxed);
+        let all = self.untidy.load(Ordering::Relaxed) + lately;
+        if all < MANY || lately >= FEW {
+            self.untidy.store(all, Ordering::Relaxed);
+            return false;
+        }
+        self.untidy.store(0, Ordering::Relaxed);
+        if self.table.capacity() > 4 * self.table.len() {
+            self.table.shrink_to_fit();
+        }
+        true
     }
 
     /// Every inode, for what concerns all of them.
     pub fn all(&self) -> Vec<Arc<Inode>> {
         self.table.iter().map(|i| Arc::clone(i.value())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lower::Dir;
+
+    #[test]
+    fn memory_of_forgotten_inodes_is_given_back_once_and_only_when_it_is_much() {
+        let fd = std::fs::File::open(std::env::temp_dir()).unwrap();
+        let mut st = Dir::new(fd.into()).stat_self().unwrap();
+        let inodes = Inodes::new(&st);
+        let root = st.ino;
+        let mut come_and_go = |count: u64| {
+            for n in 0..count {
+                st.ino = root + 1 + n;
+                let inode = inodes.intern_nameless(&st);
+                assert!(inodes.forget(inode.ino, 1).is_some());
+            }
+        };
+        come_and_go(MANY as u64 / 2);
+        assert!(!inodes.tidy_up() && !inodes.tidy_up(), "not for so few");
+        come_and_go(MANY as u64 / 2);
+        assert!(!inodes.tidy_up(), "more may be on their way");
+        assert!(inodes.tidy_up(), "now nothing comes any more");
+        assert!(!inodes.tidy_up(), "and that was it");
+        assert!(inodes.table.capacity() < MANY);
     }
 }

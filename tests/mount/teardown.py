@@ -223,6 +223,33 @@ def holds_nothing_back(tally, name, mount):
     tally.check(f"{name}: at work, under 200 MiB", status(pid, "VmHWM") < 200 << 10, f"{status(pid, 'VmHWM')} KiB")
 
 
+def rests(tally, name, mount):
+    """Who has nothing to do burns no CPU: neither after a lone caller's burst, nor beside one who asks now and then."""
+    pid = mount.process.pid
+
+    def cpu():  # seconds
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    file = mount.path / "burst"
+    for _ in range(3000):
+        file.touch()
+        file.rename(mount.path / "moved")
+        (mount.path / "moved").unlink()
+    before = cpu()
+    time.sleep(2)
+    idle = cpu() - before
+    before, end = cpu(), time.monotonic() + 2
+    while time.monotonic() < end:
+        file.touch()
+        file.unlink()
+        time.sleep(0.01)
+    slow = cpu() - before
+    print(f"{name}: seconds of CPU in two seconds idle {idle:.2f}, with 100 callers a second {slow:.2f}")
+    tally.check(f"{name}: it rests when nobody asks", idle < 0.3, f"{idle} s")
+    tally.check(f"{name}: it rests between seldom requests", slow < 0.6, f"{slow} s")
+
+
 def memory_at_work(tally, name, mount, scratch):
     """The rows of the benchmark that take most memory, short."""
     sizes = dict(os.environ, DIR=str(mount.path), SIZE="128M", QUARTER="64M", SECONDS_EACH="1")
@@ -279,6 +306,7 @@ def one_transport(tally, given, transport):
         idle = status(mount.process.pid, "VmRSS")
         print(f"{transport}: resident when idle, MiB: {idle >> 10}")
         tally.check(f"{transport}: idle, under 64 MiB", idle < 64 << 10, f"{idle} KiB")
+        rests(tally, transport, mount)
         holds_nothing_back(tally, transport, mount)
         memory_at_work(tally, transport, mount, scratch)
         kinds = [unmounted_under_load, killed_under_load, aborted_under_load]

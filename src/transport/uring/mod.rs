@@ -14,6 +14,7 @@
 //! |---|---|
 //! | `choice` | whether this machine can |
 //! | `cost` | which requests are worth another thread |
+//! | `hops` | keeping a lone caller on its CPU |
 //! | `lanes` | which thread answers what |
 //! | `lane` | the loop of one thread |
 //! | `inbox` | the way from one thread to another |
