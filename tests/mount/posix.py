@@ -258,6 +258,15 @@ def loop(scratch, name, size, *mkfs):
     return at
 
 
+def memory(scratch):
+    """A lower filesystem that takes as long for each of a million names as for each of 10,000; ext4 itself takes twice
+    as long to make one and 3.5 times as long to remove one."""
+    at = scratch.dir("memory")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4g,nr_inodes=1300000,mode=755", "memory", str(at)], check=True)
+    scratch.undo.append(lambda: subprocess.run(["umount", "-l", str(at)], check=False, stderr=subprocess.DEVNULL))
+    return at
+
+
 def read_only(tally, scratch, disk):
     lower = disk / "medium"
     lower.mkdir()
@@ -284,8 +293,7 @@ def main():
     tally = Tally()
     with Scratch("posix") as scratch:
         os.chmod(scratch.path, 0o755)
-        # Room for a million inodes where a million names are made.
-        disk = loop(scratch, "disk", (4 << 30) if SOAK else (1 << 30), "mkfs.ext4", "-q", "-F", "-m", "0", "-N", "1300000" if SOAK else "200000")
+        disk = loop(scratch, "disk", 1 << 30, "mkfs.ext4", "-q", "-F", "-m", "0", "-N", "200000")
         lower, plain = disk / "lower", disk / "plain"
         lower.mkdir()
         plain.mkdir()
@@ -293,8 +301,8 @@ def main():
         os.chmod(mount.path, 0o755)
         differential(tally, mount.path, plain)
         only_here(tally, mount, plain)
-        many_names(tally, mount)
         mount.stop()
+        many_names(tally, Mount(scratch, memory(scratch), "many-mnt").start())
         read_only(tally, scratch, loop(scratch, "small", 64 << 20, "mkfs.ext4", "-q", "-F"))
     return tally.finish()
 
