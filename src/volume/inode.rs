@@ -154,6 +154,9 @@ const MANY: usize = 100_000;
 /// Fewer than so many between two looks: the kernel is done forgetting for now.
 const FEW: usize = 1_000;
 
+/// So many are worth it although more are on their way: some mounts forget all day long.
+const TOO_MANY: usize = 10 * MANY;
+
 impl Inodes {
     /// A table with the root alone.
     pub fn new(root: &LowerStat) -> Inodes {
@@ -276,7 +279,7 @@ impl Inodes {
     pub fn tidy_up(&self) -> bool {
         let lately = self.forgotten.swap(0, Ordering::Relaxed);
         let all = self.untidy.load(Ordering::Relaxed) + lately;
-        if all < MANY || lately >= FEW {
+        if all < MANY || lately >= FEW && all < TOO_MANY {
             self.untidy.store(all, Ordering::Relaxed);
             return false;
         }
@@ -317,6 +320,12 @@ mod tests {
         assert!(!inodes.tidy_up(), "more may be on their way");
         assert!(inodes.tidy_up(), "now nothing comes any more");
         assert!(!inodes.tidy_up(), "and that was it");
+        for round in 1..TOO_MANY / MANY {
+            come_and_go(MANY as u64);
+            assert!(!inodes.tidy_up(), "{round}: it goes on");
+        }
+        come_and_go(MANY as u64);
+        assert!(inodes.tidy_up(), "for too long to wait for an end");
         assert!(inodes.table.capacity() < MANY);
     }
 }
