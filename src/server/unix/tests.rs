@@ -1,13 +1,19 @@
 //! The listener against a handler that needs no key service.
 
 use std::io::{Read, Write};
-use std::sync::atomic::AtomicU64;
-use std::time::Instant;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use zeroize::Zeroizing;
 
 use super::*;
 use crate::client::conn::{KmsConn, Unreachable};
 use crate::client::unix::{UnixConn, UnixOptions};
-use crate::server::messages::{Refusal, Told};
+use crate::server::dispatch::Peer;
+use crate::server::frames::{self, FrameReader, VERSION};
+use crate::server::messages::{Answer, Ask, Epoch, Refusal, ToClient, ToServer, Told};
 
 /// Echoes key names; knows one word that makes it slow and one that makes it panic.
 struct Echo {
