@@ -13,6 +13,7 @@ mod header;
 mod id;
 mod index;
 mod keys;
+mod mtime;
 mod name;
 mod slots;
 mod symlink;
@@ -27,17 +28,18 @@ pub use geometry::{
     entry_page_len, entry_page_of, entry_page_offset, entry_slot, node_of, node_offset, plain_len,
 };
 pub use header::{
-    DIR_HEADER_LEN, Header, HeaderError, Kind, LINK_TAG_AT, LINK_TAG_LEN, MTIME_MARK, SLOT,
-    SLOT_BODY, SlotState, UnverifiedHeader, newest, parse_slot, parse_slots, shown_mtime,
+    Header, HeaderError, Kind, LINK_TAG_AT, LINK_TAG_LEN, SLOT, SLOT_BODY, UnverifiedHeader,
+    parse_slot,
 };
 pub use id::{BadId, FileId, VolumeId};
 pub use index::{IndexKey, Root, xor_mac};
 pub use keys::{DirKeys, FileKeys, HeaderKey, VolumeKeys, link_tag};
+pub use mtime::{MTIME_MARK, shown_mtime};
 pub use name::{
     CipherName, DIR_HEADER, Internal, LowerName, NAME_MAX, NameError, REKEY_DIR, REKEY_READY,
     VOLUME_DIR, VOLUME_FILE, classify, is_name, sidecar_of,
 };
-pub use slots::{Slots, slot_offset};
+pub use slots::{DIR_HEADER_LEN, SlotState, Slots, newest, parse_slots, slot_offset};
 pub use symlink::{
     Binding, LINKS_DIR, LinkError, SealedTarget, TARGET_MAX, TargetText, parse_target,
 };
