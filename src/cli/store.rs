@@ -11,10 +11,10 @@ use super::passphrase::Typed;
 use crate::custody::unlock::{SlotKind, Unlock as Way};
 use crate::secret::Secret;
 use crate::server::users::Names;
-use crate::store::embedded::{Embedded, EmbeddedError, Locked};
+use crate::store::embedded::{Embedded, EmbeddedError};
 use crate::store::lock::{LockError, StoreLock};
 use crate::store::open::{EmbeddedOptions, Offline, OpenError, Served};
-use crate::store::{CopyError, open::open as open_embedded};
+use crate::store::{CopyError, Locked, open::open as open_embedded};
 
 /// The systemd credential that unlocks a store, if the unit has one.
 pub const CREDENTIAL: &str = "kmsfs.key";

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::audit_files::{self, Files, FilesError, ROTATE_AT};
 use super::copy::make_dir;
-use super::embedded::{Embedded, EmbeddedError, Locked, OpenReport, directories};
+use super::embedded::{Embedded, EmbeddedError, directories};
 use super::housekeeping::Housekeeper;
 use super::lock::{LockError, StoreLock};
+use super::locked::{Locked, OpenReport};
 use crate::clock::SystemClock;
 use crate::custody::software::Software;
 use crate::custody::unlock::{

@@ -4,8 +4,9 @@
 //! so their rows must be equal, byte by byte, and authentic; a copy that differs is replaced as
 //! a whole. So is one that failed earlier, as soon as its directory can be written again.
 
+use super::copies::{Copies, give_up};
 use super::copy::{Copy, Place, Row};
-use super::embedded::{Copies, Embedded, give_up};
+use super::embedded::Embedded;
 use crate::kms::store::StoreError;
 
 /// Rows of one step, during which nobody else is served.

@@ -6,7 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use super::copy::{Copy, make_dir};
-use super::embedded::{Embedded, EmbeddedError, Locked, directories};
+use super::embedded::{Embedded, EmbeddedError, directories};
+use super::locked::Locked;
 use super::open::{OpenError, lock, records_key};
 use crate::custody::unlock::{Slot, Unlock};
 use crate::secret::Secret;
