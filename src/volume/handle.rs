@@ -9,10 +9,11 @@ use crate::lower::Dir;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex};
 
+use super::Volume;
 use super::file::FileState;
 use super::inode::Inode;
 use super::keys::Caller;
-use super::types::{Errno, Fh, Ino};
+use super::types::{Errno, Fh, Ino, Opened};
 
 /// A file that somebody has open.
 pub(super) struct FileHandle {
@@ -114,5 +115,22 @@ impl Handles {
 
     pub fn remove(&self, fh: Fh) -> Option<Handle> {
         self.table.remove(&fh.0).map(|(_, handle)| handle)
+    }
+}
+
+impl Volume {
+    /// Registers a handle for an acquired file.
+    pub(super) fn add_handle(
+        &self,
+        inode: Arc<Inode>,
+        file: Arc<FileState>,
+        opener: Caller,
+        flags: i32,
+    ) -> Opened {
+        let epoch = AtomicU64::new(self.keys.epoch());
+        let writes = flags & libc::O_ACCMODE != libc::O_RDONLY;
+        let file = ArcSwapOption::new(Some(file));
+        let handle = FileHandle { inode, file, opener, epoch, writes };
+        Opened { fh: self.handles.add(Handle::File(Arc::new(handle))), keep_cache: true }
     }
 }

@@ -223,7 +223,7 @@ impl Inodes {
 
     /// The same for an object that no name is known of; the caller pins it.
     pub fn intern_nameless(&self, st: &LowerStat) -> Arc<Inode> {
-        self.count(st.ino, super::tree::kind_of(st.file_type()), st.generation())
+        self.count(st.ino, super::shown::kind_of(st.file_type()), st.generation())
     }
 
     /// Counts one lookup more of an inode that was in the table just now.

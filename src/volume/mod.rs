@@ -5,7 +5,8 @@
 //!
 //! | file | is |
 //! |---|---|
-//! | `tree`, `rename`, `symlink`, `tmpfile`, `readdir` | names |
+//! | `lookup`, `create`, `remove`, `rename`, `symlink`, `tmpfile`, `readdir` | names |
+//! | `sidecar`, `owner` | what goes with a new name, and with a new object |
 //! | `directory`, `inode`, `handle` | what is remembered of directories, inodes and open files |
 //! | `ahead` | keys for whoever opens one file after the other |
 //! | `revive` | inodes that the kernel asks for by number |
@@ -13,7 +14,7 @@
 //! | `open`, `data` | from a lower file to a verified one, and its use |
 //! | `file` | entries, blocks, tree and header of one open file |
 //! | `reseal`, `walked` | headers under another version of their CMK, while everything goes on |
-//! | `attr`, `xattr` | attributes |
+//! | `attr`, `shown`, `xattr` | attributes |
 //! | `descriptor`, `session` | the volume as a whole, and the sudden stops it has seen |
 //! | `errno` | which error becomes which number |
 //!
@@ -23,6 +24,7 @@
 
 mod ahead;
 mod attr;
+mod create;
 mod data;
 mod descriptor;
 mod directory;
@@ -32,20 +34,24 @@ mod handle;
 mod inode;
 pub mod keys;
 mod link_tag;
+mod lookup;
 mod open;
 mod options;
+mod owner;
 mod place;
 mod readdir;
 mod redo;
 mod rekey;
+mod remove;
 mod rename;
 pub mod reseal;
 mod revive;
 mod revoke;
 mod session;
+mod shown;
+mod sidecar;
 mod symlink;
 mod tmpfile;
-mod tree;
 mod types;
 mod walked;
 mod xattr;

@@ -88,7 +88,7 @@ impl Volume {
         sink: &mut dyn DirSink,
     ) -> Result<bool, Errno> {
         if !plus && entry.kind != FileType::Unknown {
-            let kind = super::tree::kind_of(entry.kind);
+            let kind = super::shown::kind_of(entry.kind);
             return Ok(sink.add(self.inodes.number(entry.ino), entry.next, kind, name, None));
         }
         // Gone since: not an error of the listing.

@@ -10,7 +10,7 @@ use super::inode::{Alias, Inode};
 use super::keys::{Caller, KeyContext, KeyError, Operation, Purpose};
 use super::link_tag::NameChange;
 use super::place::Spot;
-use super::tree::EmptiedDir;
+use super::remove::EmptiedDir;
 use super::types::{Entry, Errno, FileKind, Ino, ReqCtx};
 
 impl Volume {

@@ -60,7 +60,7 @@ impl Volume {
         if st.ino != lower || st.dev != self.root.stat_self()?.dev || st.nlink == 0 {
             return Err(Errno::ESTALE);
         }
-        match super::tree::kind_of(st.file_type()) {
+        match super::shown::kind_of(st.file_type()) {
             FileKind::Directory => self.revive_dir(caller, &Dir::new(pin), lower, depth),
             FileKind::Regular => self.revive_file(caller, pin),
             // Nothing in them says whose they are.

@@ -57,25 +57,6 @@ impl Volume {
         Ok((Entry { attr, generation }, opened))
     }
 
-    /// Makes what was created as root the caller's, by reference.
-    fn give_inode_to_caller(
-        &self,
-        cx: &ReqCtx,
-        parent: &Dir,
-        pin: &Pinned<'_>,
-        perm: u32,
-    ) -> Result<(), Errno> {
-        if self.euid != 0 || (cx.uid == 0 && cx.gid == 0) {
-            return Ok(());
-        }
-        let inherits = parent.stat_self()?.mode & libc::S_ISGID != 0;
-        pin.chown(Some(cx.uid), (!inherits).then_some(cx.gid))?;
-        if perm & (libc::S_ISUID | libc::S_ISGID) != 0 {
-            pin.chmod(perm)?;
-        }
-        Ok(())
-    }
-
     /// Gives a pinned inode that is known by no name the name `lower` in `parent`. The lower
     /// filesystem decides whether it may: a file that was unlinked stays so.
     ///
