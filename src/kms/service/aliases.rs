@@ -1,11 +1,12 @@
 //! The actions on aliases. Each needs its permission twice: on the alias, which identity
 //! policies decide, and on the key.
 
+use super::Service;
 use super::call::Call;
+use super::front::Done;
 use super::keys::unmanaged;
 use super::lookup::{Named, Naming};
 use super::pages::cut;
-use super::{Done, Service};
 use crate::clock::Millis;
 use crate::kms::api::types::Timestamp;
 use crate::kms::api::{

@@ -1,8 +1,9 @@
 //! The actions on asymmetric keys and HMAC keys.
 
+use super::Service;
 use super::call::Call;
+use super::front::Done;
 use super::lookup::{Named, Naming};
-use super::{Done, Service};
 use crate::crypto;
 use crate::kms::api::types::{
     Blob, EncapsulationAlgorithm, KeyAgreementAlgorithm, KeySpec, KeyUsage, MacAlgorithm,

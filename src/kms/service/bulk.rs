@@ -3,10 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Service;
 use super::call::Call;
 use super::crypto::Found;
+use super::front::unrecorded;
 use super::lookup::{Named, Naming};
-use super::{Service, unrecorded};
 use crate::kms::api::types::{EncryptionContext, Plaintext};
 use crate::kms::audit::Record;
 use crate::kms::authz::{Authorized, DIRECTORY, FILE, VOLUME, may};

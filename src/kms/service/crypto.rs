@@ -1,9 +1,10 @@
 //! The actions that use key material.
 
+use super::Service;
 use super::asymmetric::dry;
 use super::call::Call;
+use super::front::Done;
 use super::lookup::{Named, Naming};
-use super::{Done, Service};
 use crate::kms::api::types::{Blob, EncryptionAlgorithm, EncryptionContext, Plaintext};
 use crate::kms::api::{
     DecryptReply, DecryptRequest, EncryptReply, EncryptRequest, GenerateDataKeyReply,

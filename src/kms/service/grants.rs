@@ -7,12 +7,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
+use super::Service;
 use super::asymmetric::dry;
 use super::call::Call;
+use super::front::Done;
 use super::keys::unmanaged;
 use super::lookup::{Named, Naming};
 use super::pages::cut;
-use super::{Done, Service};
 use crate::clock::Millis;
 use crate::crypto;
 use crate::kms::api::types::{KeyUsage, Timestamp};

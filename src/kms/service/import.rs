@@ -8,11 +8,12 @@ use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrapPadded as _};
 use aws_lc_rs::rsa;
 use serde::{Deserialize, Serialize};
 
+use super::Service;
 use super::call::Call;
+use super::front::Done;
 use super::keys::unmanaged;
 use super::lookup::{Named, Naming};
 use super::rotation::origin;
-use super::{Done, Service};
 use crate::clock::Millis;
 use crate::kms::api::types::{
     Blob, ExpirationModel, ImportType, KeySpec, KeyState, Origin, Timestamp, WrappingAlgorithm,

@@ -2,11 +2,12 @@
 
 use serde_json::json;
 
+use super::Service;
 use super::call::Call;
 use super::defaults::default_key_policy;
+use super::front::Done;
 use super::lookup::{Named, Naming};
 use super::pages::cut;
-use super::{Done, Service};
 use crate::kms::api::types::{KeyManager, KeySpec, KeyState, KeyUsage, Origin, Timestamp};
 use crate::kms::api::{
     CancelKeyDeletionReply, CreateKeyReply, CreateKeyRequest, DescribeKeyReply, DescribeKeyRequest,

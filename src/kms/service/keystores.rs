@@ -2,9 +2,10 @@
 //!
 //! Connecting is done when it answers; `DescribeCustomKeyStores` tells how it went, as with AWS.
 
+use super::Service;
 use super::call::Call;
+use super::front::Done;
 use super::pages::cut;
-use super::{Done, Service};
 use crate::clock::Millis;
 use crate::kms::api::types::{CustomKeyStoreType, KeySpec, Origin, Timestamp, XksConnectivity};
 use crate::kms::api::{

@@ -1,11 +1,12 @@
 //! The actions that make data key pairs.
 
+use super::Service;
 use super::asymmetric::dry;
 use super::call::Call;
 use super::crypto::Seals;
+use super::front::Done;
 use super::lookup::{Named, Naming};
 use super::rotation::origin;
-use super::{Done, Service};
 use crate::kms::api::types::{Blob, DataKeyPairSpec, KeySpec, Plaintext};
 use crate::kms::api::{
     GenerateDataKeyPairReply, GenerateDataKeyPairRequest, GenerateDataKeyPairWithoutPlaintextReply,

@@ -1,9 +1,10 @@
 //! The actions on key policies.
 
+use super::Service;
 use super::call::Call;
+use super::front::Done;
 use super::keys::{changed, unmanaged};
 use super::lookup::{Named, Naming};
-use super::{Done, Service};
 use crate::kms::api::policy::POLICY_NAME;
 use crate::kms::api::{
     GetKeyPolicyReply, GetKeyPolicyRequest, ListKeyPoliciesReply, ListKeyPoliciesRequest, Nothing,

@@ -5,16 +5,16 @@
 //! and the material of its primary; which one is the primary is written in the replicas, and a
 //! commit changes all of them together.
 
-use std::sync::atomic::AtomicU64;
-
 use dashmap::DashMap;
 
+use super::Service;
 use super::call::Call;
+use super::epoch::Epoch;
+use super::front::Done;
 use super::keys::{checked_tags, unmanaged};
 use super::lookup::{Cache, Named, Naming};
 use super::moments::Moments;
 use super::wraps::Wraps;
-use super::{Done, Service};
 use crate::kms::api::types::{KeyState, Origin};
 use crate::kms::api::{
     Nothing, ReplicateKeyReply, ReplicateKeyRequest, Reply, UpdatePrimaryRegionRequest,
@@ -25,7 +25,7 @@ use crate::kms::id::{Region, key_arn};
 use crate::kms::key::{Gate, Key, Relatives};
 use crate::kms::limits::Throttle;
 use crate::kms::store::{Change, KeyMore, KeyRecord, Store as _, VersionMore, VersionRecord};
-use crate::sync::{Arc, Condvar, Mutex};
+use crate::sync::Arc;
 
 impl Service {
     pub(super) fn replicate_key(
@@ -206,9 +206,7 @@ impl Service {
             started: self.started,
             loading: self.loading.clone(),
             writer: self.writer.clone(),
-            epoch: AtomicU64::new(self.epoch()),
-            epoch_lock: Mutex::new(0),
-            epoch_moved: Condvar::new(),
+            epoch: Epoch::new(self.epoch()),
             family: self.family.clone(),
             siblings: Vec::new(),
         }

@@ -6,9 +6,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Service;
 use super::call::Call;
+use super::front::Done;
 use super::users::{ROLE, TRUST, Whose};
-use super::{Done, Service};
 use crate::clock::Millis;
 use crate::kms::api::types::Timestamp;
 use crate::kms::api::{AccountInfo, IamReply, RoleInfo};

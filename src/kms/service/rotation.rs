@@ -2,11 +2,12 @@
 
 use serde_json::Map;
 
+use super::Service;
 use super::call::Call;
+use super::front::Done;
 use super::keys::{changed, unmanaged};
 use super::lookup::{Named, Naming};
 use super::regions::leads;
-use super::{Done, Service};
 use crate::clock::Millis;
 use crate::kms::api::types::{
     ExpirationModel, ImportState, IncludeKeyMaterial, KeySpec, MaterialState, Origin, RotationType,

@@ -9,10 +9,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::Service;
 use super::call::Call;
+use super::front::Done;
 use super::roles::trust_of;
 use super::users::{AccessKey, BASE32, BASE64, ROLE, letters};
-use super::{Done, Service};
 use crate::kms::api::types::{Plaintext, Timestamp};
 use crate::kms::api::validate::{range, text_len};
 use crate::kms::api::{AssumeRoleRequest, AssumedRole};

@@ -1,9 +1,10 @@
 //! The actions on labels.
 
+use super::Service;
 use super::call::Call;
+use super::front::Done;
 use super::keys::{MAX_TAGS, changed, checked_tags, unmanaged};
 use super::lookup::{Named, Naming};
-use super::{Done, Service};
 use crate::kms::api::{
     ListResourceTagsReply, ListResourceTagsRequest, Nothing, Reply, Tag, TagResourceRequest,
     UntagResourceRequest,

@@ -1,8 +1,9 @@
 //! Users and roles, their policies and their access keys.
 
+use super::Service;
 use super::call::Call;
+use super::front::Done;
 use super::lookup::CACHE_MAX;
-use super::{Done, Service};
 use crate::clock::Millis;
 use crate::kms::api::types::{Plaintext, Timestamp};
 use crate::kms::api::{AccessKeyInfo, IamReply, IamRequest, UserInfo, UserPolicy};
