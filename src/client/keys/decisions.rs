@@ -117,22 +117,15 @@ impl KeyClient {
         context: &KeyContext,
         told: &Told,
     ) -> Result<(), KeyError> {
+        let key_id = &wrapped.key_id;
         self.write_too(caller, wrapped, context, told)?;
         let inner = &*self.inner;
         let (caller, wrapped, place) = (on_behalf(caller), message(wrapped), place(context));
         let moment = inner.moment(caller);
-        inner.wants.told(caller, &wrapped.key_id, moment.epoch, told)?;
+        inner.wants.told(caller, key_id, moment.epoch, told)?;
         let question = Question::Unwrap(moment.who, Commitment::of(&wrapped, &place), At::of(told));
-        if inner.remembers(&moment, &question) {
-            inner.count(caller, &wrapped.key_id);
-            return Ok(());
-        }
-        let (key_id, told) = (wrapped.key_id.clone(), told.clone());
-        let asked = inner.done(Ask::AuthorizeUnwrap { caller, wrapped, place, told });
-        if inner.wants.heard(asked, caller, &key_id, moment.epoch)? == Good::UntilTheEpochMoves {
-            inner.remember(caller, &moment, question);
-        }
-        Ok(())
+        let ask = || Ask::AuthorizeUnwrap { caller, wrapped, place, told: told.clone() };
+        self.permitted(caller, key_id, &moment, question, ask)
     }
 
     /// Whether a caller who is about to read and to write may write.
@@ -151,7 +144,7 @@ impl KeyClient {
         }
     }
 
-    /// Whether the caller may have this key of the pool: from memory, or by asking.
+    /// Whether the caller may have this key of the pool.
     fn decide(
         &self,
         caller: OnBehalf,
@@ -161,20 +154,35 @@ impl KeyClient {
         shelf: &ShelfId,
         told: &Told,
     ) -> Result<(), KeyError> {
-        let inner = &*self.inner;
-        if inner.remembers(moment, &question) {
-            inner.count(caller, &shelf.key_id);
-            return Ok(());
-        }
         let object = match shelf.kind {
             Kind::Volume => Object::Volume,
             Kind::Directory => Object::Directory(fresh.id),
             Kind::File => Object::File(fresh.id),
         };
-        let (key_id, place) = (shelf.key_id.clone(), Place { volume: shelf.volume, object });
-        let ask = Ask::AuthorizeGenerate { caller, key_id, place, told: told.clone() };
-        let asked = inner.wants.heard(inner.done(ask), caller, &shelf.key_id, moment.epoch);
-        if asked? == Good::UntilTheEpochMoves {
+        let place = Place { volume: shelf.volume, object };
+        let ask = || {
+            let (key_id, told) = (shelf.key_id.clone(), told.clone());
+            Ask::AuthorizeGenerate { caller, key_id, place, told }
+        };
+        self.permitted(caller, &shelf.key_id, moment, question, ask)
+    }
+
+    /// Whether the caller may: from memory, which counts the use, or by asking.
+    fn permitted(
+        &self,
+        caller: OnBehalf,
+        key_id: &str,
+        moment: &Moment,
+        question: Question,
+        ask: impl FnOnce() -> Ask,
+    ) -> Result<(), KeyError> {
+        let inner = &*self.inner;
+        if inner.remembers(moment, &question) {
+            inner.count(caller, key_id);
+            return Ok(());
+        }
+        let answer = inner.wants.heard(inner.done(ask()), caller, key_id, moment.epoch)?;
+        if answer == Good::UntilTheEpochMoves {
             inner.remember(caller, moment, question);
         }
         Ok(())
