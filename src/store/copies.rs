@@ -6,7 +6,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::copy::{Copy, Place};
+use super::copy::Copy;
+use super::walk::Place;
 use crate::kms::store::{Change, StoreError};
 use crate::secret::Secret;
 

@@ -14,6 +14,7 @@
 //! | [`open`], [`lock`], `locked` | from a directory to a store that is believed |
 //! | [`embedded`], `records` | the store in use, and what it is asked for |
 //! | `copies`, `copy` | equal copies, and one of them: SQLite |
+//! | `schema`, `changes`, `walk` | its tables, what is written to them, all of their rows |
 //! | `rows`, `slots` | records under a tag; what unlocks |
 //! | `scrub`, [`whole`] | looking for damage while it is served, and while it is not |
 //! | `housekeeping` | what happens by itself |
@@ -21,6 +22,7 @@
 //! | [`audit_files`] | the audit trail |
 
 pub mod audit_files;
+mod changes;
 mod copies;
 #[cfg(test)]
 mod copies_tests;
@@ -33,10 +35,12 @@ mod locked;
 pub mod open;
 mod records;
 mod rows;
+mod schema;
 mod scrub;
 mod slots;
 #[cfg(test)]
 mod tests;
+mod walk;
 pub mod whole;
 
 pub use copy::CopyError;

@@ -4,9 +4,9 @@
 
 use serde::de::DeserializeOwned;
 
-use super::copy::{Copy, io, pair};
+use super::copy::{Copy, io};
 use super::embedded::Embedded;
-use super::rows;
+use super::rows::{self, pair};
 use crate::clock::Millis;
 use crate::kms::grant::GrantRecord;
 use crate::kms::id::{AccountId, KeyId};

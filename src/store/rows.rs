@@ -87,6 +87,11 @@ pub fn check<'r>(
     }
 }
 
+/// The name that a row's tag binds, for tables with two key columns.
+pub fn pair(first: &str, second: impl std::fmt::Display) -> Vec<u8> {
+    format!("{first}/{second}").into_bytes()
+}
+
 /// The defaults of the members that records of a table did not have in that format.
 fn missing(format: u8, table: &str) -> Vec<u8> {
     let encoded = match table {

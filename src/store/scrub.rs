@@ -5,8 +5,9 @@
 //! a whole. So is one that failed earlier, as soon as its directory can be written again.
 
 use super::copies::{Copies, give_up};
-use super::copy::{Copy, Place, Row};
+use super::copy::Copy;
 use super::embedded::Embedded;
+use super::walk::{Place, Row};
 use crate::kms::store::StoreError;
 
 /// Rows of one step, during which nobody else is served.
