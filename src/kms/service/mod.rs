@@ -13,6 +13,7 @@
 
 mod aliases;
 mod asymmetric;
+mod behind;
 mod bulk;
 mod call;
 mod commit;
