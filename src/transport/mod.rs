@@ -17,16 +17,19 @@
 //! | `fuser`, `adapter`, `reply`, `sink`, `lend` | the same through the `fuser` crate, whose types stay there |
 //! | `session`, `native`, `mount`, `helper` | from options to threads that serve |
 //! | `spare` | threads for requests that wait |
+//! | `hops`, `cpus` | keeping a lone caller on its CPU |
 //! | `watch`, `notify`, `behind` | what happens without being asked for |
 
 mod adapter;
 mod bdi;
 mod behind;
 mod calls;
+mod cpus;
 mod device;
 mod fuser;
 mod groups;
 mod helper;
+mod hops;
 mod lend;
 mod mount;
 mod native;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use super::calls::Calls;
-use super::device::{Comes, Device, Server};
+use super::device::{Comes, Device, Lone, Server};
 use super::notify::Notifier;
 use super::spare::Spare;
 use super::uring::{Prepared, Started};
@@ -42,7 +42,11 @@ pub fn start(
     let (device, fresh) = mount::mount(mountpoint, options)?;
     let device = Arc::new(Device::new(device));
     let threads = options.threads();
-    let server = Arc::new(Server { calls, spare: Spare::new(if ring { 1 } else { threads }) });
+    let server = Arc::new(Server {
+        calls,
+        spare: Spare::new(if ring { 1 } else { threads }),
+        lone: Lone::new(threads),
+    });
     let prepare = || {
         let made = Prepared::make(&server, &device);
         made.inspect_err(|error| tracing::warn!(%error, "no ring could be made"))
@@ -69,9 +73,9 @@ pub fn start(
                 tracing::warn!(%error, "the kernel refused the ring; requests come over /dev/fuse");
             }
             server.spare.read_by(threads);
-            let mut running = vec![server.start(Arc::clone(&device), Comes::Everything)?];
-            for _ in 1..threads {
-                running.push(server.start(Arc::new(device.another()?), Comes::Everything)?);
+            let mut running = vec![server.start(Arc::clone(&device), Comes::Everything(0))?];
+            for n in 1..threads {
+                running.push(server.start(Arc::new(device.another()?), Comes::Everything(n))?);
             }
             (running, Route::Device)
         }

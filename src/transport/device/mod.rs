@@ -4,6 +4,8 @@
 //! always go this way, and so does everything when a ring cannot be set up after all.
 
 mod buffer;
+mod lone;
+mod seats;
 mod serve;
 mod stop;
 
@@ -19,6 +21,7 @@ use super::wire::init::{Offer, Verdict};
 use crate::volume::{Errno, Ino};
 
 pub use buffer::{Buffer, Received};
+pub use lone::Lone;
 pub use serve::{Comes, Server, may_wait};
 pub use stop::Stop;
 
@@ -57,9 +60,20 @@ impl Device {
 
     /// Whether the mount is gone, or the connection was aborted.
     pub fn gone(&self) -> bool {
+        self.state().contains(PollFlags::ERR)
+    }
+
+    /// Whether there is a request that no thread has received yet.
+    pub fn ready(&self) -> bool {
+        self.state().contains(PollFlags::IN)
+    }
+
+    fn state(&self) -> PollFlags {
         let mut look = [PollFd::new(&self.0, PollFlags::IN)];
-        let looked = poll(&mut look, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
-        looked.is_ok() && look.iter().any(|at| at.revents().contains(PollFlags::ERR))
+        match poll(&mut look, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+            Ok(_) => look.iter().fold(PollFlags::empty(), |all, at| all | at.revents()),
+            Err(_) => PollFlags::empty(),
+        }
     }
 
     /// Gives the mount up from this side: when nobody else holds it and no call is under way, the

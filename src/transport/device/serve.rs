@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use zerocopy::FromBytes;
 
+use super::lone::{Lone, Serving};
 use super::{Buffer, Device, Received, Stop};
 use crate::sync::interrupt;
 use crate::transport::calls::Calls;
@@ -22,8 +23,8 @@ const GATHER: Duration = Duration::from_millis(2);
 
 /// What comes over the device.
 pub enum Comes {
-    /// All requests.
-    Everything,
+    /// All requests, for the thread of this number.
+    Everything(usize),
     /// FORGET and INTERRUPT, while a ring has the requests. Should one come after all, it is
     /// served, and it is everything from then on. Ends when the stop is pulled, too.
     WhatNobodyWaitsFor(Arc<Stop>),
@@ -35,6 +36,8 @@ pub struct Server {
     pub calls: Arc<Calls>,
     /// Threads for requests that wait.
     pub spare: Spare,
+    /// What the threads that take everything do for a lone caller.
+    pub lone: Lone,
 }
 
 impl Server {
@@ -51,16 +54,20 @@ impl Server {
 
     fn serve(&self, device: &Arc<Device>, comes: Comes) -> io::Result<()> {
         let mut buffer = Buffer::new();
-        let (stop, mut gathers) = match comes {
-            Comes::Everything => (None, false),
-            Comes::WhatNobodyWaitsFor(stop) => (Some(stop), true),
+        let (stop, mut thread) = match comes {
+            Comes::Everything(number) => (None, Some(self.lone.thread(number))),
+            Comes::WhatNobodyWaitsFor(stop) => (Some(stop), None),
         };
+        let mut gathers = stop.is_some();
         loop {
             // A call more for each, where only what is rare comes this way.
             if let Some(stop) = &stop
                 && !stop.wait(device)?
             {
                 return Ok(());
+            }
+            if let Some(thread) = &mut thread {
+                thread.linger(device);
             }
             let Some(request) = device.receive(buffer)? else { return Ok(()) };
             let opcode = request.head().opcode;
@@ -80,8 +87,10 @@ impl Server {
                     device.reply(request.head().unique, Ok(&[]));
                     request.empty()
                 }
-                opcode if may_wait(opcode) => self.here_or_there(device, request),
-                _ => respond(&self.calls, device, request),
+                _ => {
+                    let serving = thread.as_mut().map(|t| t.arrived(request.head().pid));
+                    self.here_or_there(device, request, serving)
+                }
             };
         }
     }
@@ -95,15 +104,21 @@ impl Server {
         request.empty()
     }
 
-    fn here_or_there(&self, device: &Arc<Device>, request: Received) -> Buffer {
-        if let Some(_inline) = self.spare.enter() {
-            return respond(&self.calls, device, request);
+    fn here_or_there(
+        &self,
+        device: &Arc<Device>,
+        request: Received,
+        serving: Option<Serving<'_>>,
+    ) -> Buffer {
+        let leave = may_wait(request.head().opcode).then(|| self.spare.enter());
+        if let Some(None) = leave {
+            let (calls, device) = (Arc::clone(&self.calls), Arc::clone(device));
+            self.spare.hand_over(move || {
+                respond(&calls, &device, request, None);
+            });
+            return Buffer::new();
         }
-        let (calls, device) = (Arc::clone(&self.calls), Arc::clone(device));
-        self.spare.hand_over(move || {
-            respond(&calls, &device, request);
-        });
-        Buffer::new()
+        respond(&self.calls, device, request, serving)
     }
 }
 
@@ -142,11 +157,18 @@ fn give_up(mut request: Received) -> Buffer {
     request.empty()
 }
 
-fn respond(calls: &Calls, device: &Device, mut request: Received) -> Buffer {
+/// Answers a request; `serving` ends right before the reply.
+fn respond(
+    calls: &Calls,
+    device: &Device,
+    mut request: Received,
+    serving: Option<Serving<'_>>,
+) -> Buffer {
     let head = request.head();
     let (args, mut body) = request.parts();
     // The calls have a net of their own; this one is for the few lines around them.
     let result = catch_unwind(AssertUnwindSafe(|| answer(calls, &head, args, &mut body)));
+    drop(serving);
     match result.unwrap_or(Err(Errno::EIO)) {
         Ok(reply) => device.reply(head.unique, Ok(reply.bytes(&body))),
         Err(e) => device.reply(head.unique, Err(e)),

@@ -13,10 +13,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::cost::Costs;
-use super::hops::Hops;
 use super::inbox::{Inbox, Task};
 use super::sys::Slot;
+use crate::transport::cpus::pair;
 use crate::transport::device::{Server, Stop, may_wait};
+use crate::transport::hops::Hops;
 use crate::transport::wire::abi::{InHeader, op};
 
 /// A read or write of at least so many bytes is long: its cipher takes longer than a wake-up.
@@ -70,13 +71,8 @@ pub struct Lanes {
 }
 
 impl Lanes {
-    /// For `queues` queues of `entries` entries, on `online` CPUs.
-    pub fn new(
-        server: &Arc<Server>,
-        queues: usize,
-        entries: usize,
-        online: usize,
-    ) -> rustix::io::Result<Lanes> {
+    /// For `queues` queues of `entries` entries. To be called on a thread that is not pinned.
+    pub fn new(server: &Arc<Server>, queues: usize, entries: usize) -> rustix::io::Result<Lanes> {
         let mailboxes = |n: usize, count: usize| -> rustix::io::Result<Vec<Mailbox>> {
             (0..n)
                 .map(|_| Ok(Mailbox { inbox: Inbox::new()?, count: AtomicUsize::new(count) }))
@@ -85,7 +81,7 @@ impl Lanes {
         Ok(Lanes {
             server: Arc::clone(server),
             costs: Costs::default(),
-            hops: Hops::new(queues, online),
+            hops: Hops::new(queues, pair().is_some()),
             entries,
             queues: mailboxes(queues, entries)?,
             bulk: mailboxes(queues.min(MOST_BULK), 0)?,

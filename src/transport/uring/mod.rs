@@ -14,7 +14,6 @@
 //! |---|---|
 //! | `choice` | whether this machine can |
 //! | `cost` | which requests are worth another thread |
-//! | `hops` | keeping a lone caller on its CPU |
 //! | `lanes` | which thread answers what |
 //! | `lane` | the loop of one thread |
 //! | `inbox` | the way from one thread to another |
@@ -24,23 +23,20 @@
 pub mod choice;
 mod cost;
 mod entry;
-mod hops;
 mod inbox;
 mod lane;
 mod lanes;
 mod sys;
 
-use std::fs;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
-use rustix::thread::{CpuSet, sched_setaffinity};
-
 use self::lane::{Lane, Registered};
 use self::lanes::{Lanes, Name};
 use self::sys::slots;
+use super::cpus::{cpus_that_are, pin};
 use super::device::{Device, Server, Stop};
 use super::wire::init::MAX_REQUEST;
 
@@ -93,7 +89,7 @@ impl Prepared {
         // The kernel wants a queue for each CPU that this machine can ever have, online or not.
         let cpus = cpus_that_are("possible")?;
         let (entries, max_request) = shape(cpus);
-        let lanes = Arc::new(Lanes::new(server, cpus, entries, cpus_that_are("online")?)?);
+        let lanes = Arc::new(Lanes::new(server, cpus, entries)?);
         let (ready, made) = channel();
         let (tell, told) = channel();
         let (go, threads) = (Vec::new(), Vec::new());
@@ -111,7 +107,7 @@ impl Prepared {
             };
             let body = move || {
                 if let Name::Queue(cpu) = name {
-                    pin(cpu);
+                    pin(&[cpu]);
                 }
                 let lane = match Lane::new(name, &lanes, &device) {
                     Ok(lane) => {
@@ -211,49 +207,9 @@ impl Drop for Whole<'_> {
     }
 }
 
-/// Keeps this thread on `cpu`. A container may not let it, and an offline CPU cannot: then the
-/// scheduler chooses, which is slower and nothing else.
-fn pin(cpu: usize) {
-    let mut set = CpuSet::new();
-    if cpu < CpuSet::MAX_CPU {
-        set.set(cpu);
-    }
-    if let Err(error) = sched_setaffinity(None, &set) {
-        tracing::debug!(cpu, %error, "a queue's thread is not pinned");
-    }
-}
-
-/// How many CPUs are `possible` or `online` (Linux: Documentation/admin-guide/cputopology.rst).
-fn cpus_that_are(what: &str) -> io::Result<usize> {
-    let text = fs::read_to_string(format!("/sys/devices/system/cpu/{what}"))?;
-    count_of(text.trim()).ok_or_else(|| io::Error::other("the list of CPUs cannot be read"))
-}
-
-/// Numbers in a list like `0-3,8`.
-fn count_of(list: &str) -> Option<usize> {
-    let mut count = 0;
-    for range in list.split(',') {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
-        count += last.checked_sub(first)? + 1;
-    }
-    Some(count)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lists_of_cpus() {
-        assert_eq!(count_of("0"), Some(1));
-        assert_eq!(count_of("0-1"), Some(2));
-        assert_eq!(count_of("0-3,8,10-11"), Some(7));
-        assert_eq!(count_of("3-1"), None);
-        assert_eq!(count_of(""), None);
-        assert!(cpus_that_are("possible").unwrap() >= cpus_that_are("online").unwrap());
-        assert!(cpus_that_are("online").unwrap() >= 1);
-    }
 
     #[test]
     fn memory_is_bounded_on_every_machine() {

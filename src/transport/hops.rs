@@ -1,5 +1,7 @@
 //! Keeping a lone caller where it is.
 //!
+//! A queue here is a thread that takes requests: one of the ring's, or one at the device.
+//!
 //! When a queue's thread has answered, the kernel looks for an idle CPU to wake the caller on, and
 //! does not count the one that the thread itself still runs on. Of two CPUs the other is idle, so a
 //! lone caller changes CPUs with every request. Where an idle CPU sleeps, as a virtual one does in
@@ -21,12 +23,16 @@ const IDLE: u64 = 100_000;
 
 /// Lingering ends after so long without a request anywhere, and in any case after so long.
 const QUIET: Duration = Duration::from_micros(60);
-const MOST: Duration = Duration::from_millis(1);
+const MOST: Duration = Duration::from_millis(10);
+
+/// Who is not alone is seen within this. Then nobody lingers for so many nanoseconds.
+const SOON: Duration = Duration::from_micros(200);
+const LATER: u64 = 20_000_000;
 
 /// Somebody else had the CPU for so long: it would not be idle without us.
 const WANTED: Duration = Duration::from_micros(20);
 
-/// What the queues of a mount know of each other's callers. All of it may be out of date by a
+/// What the queues of one mount know of each other's callers. All of it may be out of date by a
 /// request or two, which costs a hop.
 pub struct Hops {
     /// None: not on this machine.
@@ -38,6 +44,8 @@ pub struct Hops {
     count: AtomicU64,
     /// One lingers; another one that did so too would keep the caller off both CPUs.
     lingering: AtomicBool,
+    /// Nobody lingers before that many nanoseconds from the beginning.
+    not_before: AtomicU64,
 }
 
 #[derive(Default)]
@@ -49,15 +57,15 @@ struct Queue {
 }
 
 impl Hops {
-    /// For `queues` queues on `online` CPUs.
-    pub fn new(queues: usize, online: usize) -> Hops {
-        let two = online == 2;
+    /// For `queues` queues. It does something only on `two` CPUs.
+    pub fn new(queues: usize, two: bool) -> Hops {
         Hops {
             queues: two.then(|| (0..queues).map(|_| Queue::default()).collect()),
             began: Instant::now(),
             last: AtomicU64::new(u64::MAX),
             count: AtomicU64::new(0),
             lingering: AtomicBool::new(false),
+            not_before: AtomicU64::new(0),
         }
     }
 
@@ -69,6 +77,10 @@ impl Hops {
     pub fn arrived(&self, queue: usize, pid: u32) {
         let Some(queues) = &self.queues else { return };
         self.count.fetch_add(1, Ordering::Relaxed);
+        // What the kernel asks for by itself has no caller.
+        if pid == 0 {
+            return;
+        }
         let here = u64::from(pid) << 32 | queue as u64;
         let before = self.last.swap(here, Ordering::Relaxed);
         if before == here || before >> 32 != here >> 32 {
@@ -76,8 +88,9 @@ impl Hops {
         }
         let there = usize::try_from(before & u64::from(u32::MAX)).ok();
         if let Some(there) = there.and_then(|n| queues.get(n)) {
-            let gap = self.now().saturating_sub(there.replied.load(Ordering::Relaxed));
-            if (DEAR..IDLE).contains(&gap) {
+            let now = self.now();
+            let gap = now.saturating_sub(there.replied.load(Ordering::Relaxed));
+            if (DEAR..IDLE).contains(&gap) && now >= self.not_before.load(Ordering::Relaxed) {
                 there.left.store(true, Ordering::Relaxed);
             }
         }
@@ -98,7 +111,13 @@ impl Hops {
         }
         let now = Instant::now();
         let seen = self.count.load(Ordering::Relaxed);
-        Some(Linger { hops: self, queue, began: now, looked: now, stirred: now, seen })
+        let pid = self.pid();
+        Some(Linger { hops: self, queue, pid, began: now, looked: now, stirred: now, seen })
+    }
+
+    /// The caller of the last request.
+    fn pid(&self) -> u64 {
+        self.last.load(Ordering::Relaxed) >> 32
     }
 }
 
@@ -106,6 +125,8 @@ impl Hops {
 pub struct Linger<'a> {
     hops: &'a Hops,
     queue: &'a Queue,
+    /// For this caller's sake.
+    pid: u64,
     began: Instant,
     looked: Instant,
     /// When there was a request last.
@@ -125,14 +146,31 @@ impl Linger<'_> {
         let away = now.duration_since(self.looked);
         self.looked = now;
         away < WANTED
+            && self.hops.pid() == self.pid
             && now.duration_since(self.stirred) < QUIET
             && now.duration_since(self.began) < MOST
+    }
+
+    /// The caller is not alone.
+    pub fn not_alone(self) {
+        self.give_up();
+    }
+
+    /// Not before another hop, and not soon if it was clear so soon.
+    fn give_up(&self) {
+        self.queue.left.store(false, Ordering::Relaxed);
+        if self.looked.duration_since(self.began) < SOON {
+            let later = self.hops.now().saturating_add(LATER);
+            self.hops.not_before.store(later, Ordering::Relaxed);
+        }
     }
 }
 
 impl Drop for Linger<'_> {
     fn drop(&mut self) {
-        if self.stirred == self.began {
+        if self.hops.pid() != self.pid {
+            self.give_up();
+        } else if self.stirred == self.began {
             // For nothing: the caller has gone.
             self.queue.left.store(false, Ordering::Relaxed);
         }
@@ -159,7 +197,7 @@ mod tests {
 
     #[test]
     fn who_is_left_lingers_and_nobody_else() {
-        let hops = Hops::new(2, 2);
+        let hops = Hops::new(2, true);
         assert!(hops.linger(0).is_none(), "nobody came");
         // A test's thread may be put off for longer than a caller may think: until it was not.
         while hops.linger(0).is_none() {
@@ -170,7 +208,7 @@ mod tests {
 
     #[test]
     fn one_at_a_time() {
-        let hops = Hops::new(2, 2);
+        let hops = Hops::new(2, true);
         while hops.linger(0).is_none() || hops.linger(1).is_none() {
             hopped(&hops, (7, 7), DEARLY);
             hops.replied(1);
@@ -189,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_caller_with_other_things_to_do_and_two_callers_keep_nobody_awake() {
-        let hops = Hops::new(2, 2);
+        let hops = Hops::new(2, true);
         hopped(&hops, (7, 7), Duration::from_millis(1));
         assert!(hops.linger(0).is_none(), "it thinks between its requests");
         hopped(&hops, (7, 8), DEARLY);
@@ -198,19 +236,41 @@ mod tests {
 
     #[test]
     fn with_more_cpus_or_one_it_is_no_use() {
-        for online in [1, 3, 64] {
-            let hops = Hops::new(64, online);
-            hopped(&hops, (7, 7), DEARLY);
-            assert!(hops.linger(0).is_none());
+        let hops = Hops::new(64, false);
+        hopped(&hops, (7, 7), DEARLY);
+        assert!(hops.linger(0).is_none());
+    }
+
+    #[test]
+    fn who_is_not_alone_is_left_alone_for_a_while() {
+        let hops = Hops::new(2, true);
+        let hop_again = |pid: u32| hopped(&hops, (pid, pid), DEARLY);
+        // A crowd, and another caller, each seen at once.
+        for crowd in [true, false] {
+            while hops.not_before.load(Ordering::Relaxed) == 0 {
+                hop_again(7);
+                let Some(mut linger) = hops.linger(0) else { continue };
+                if crowd {
+                    linger.not_alone();
+                } else {
+                    hops.arrived(1, 8);
+                    assert!(!linger.goes_on(linger.began));
+                }
+            }
+            let until = hops.not_before.load(Ordering::Relaxed);
+            hop_again(7);
+            assert!(hops.linger(0).is_none() || hops.now() >= until);
+            hops.not_before.store(0, Ordering::Relaxed);
         }
     }
 
     #[test]
     fn it_ends_when_nothing_comes_or_somebody_wants_the_cpu_or_at_last() {
-        let hops = Hops::new(2, 2);
+        let hops = Hops::new(2, true);
         let all = |left: bool| {
             hops.queues.iter().flatten().for_each(|q| q.left.store(left, Ordering::Relaxed));
         };
+        hops.arrived(1, 7);
         all(true);
         let mut linger = hops.linger(0).unwrap();
         let began = linger.began;
@@ -224,12 +284,12 @@ mod tests {
         let mut linger = hops.linger(0).unwrap();
         let began = linger.began;
         let at = |micros: u64| began + Duration::from_micros(micros);
-        for t in (0..1000).step_by(10) {
+        for t in (0..10_000).step_by(10) {
             hops.arrived(1, 7);
             assert!(linger.goes_on(at(t)), "{t}");
         }
         hops.arrived(1, 7);
-        assert!(!linger.goes_on(at(1000)), "not for ever");
+        assert!(!linger.goes_on(at(10_000)), "not for ever");
         drop(linger);
 
         let mut linger = hops.linger(0).unwrap();
