@@ -5,7 +5,7 @@ use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
 
 use super::Volume;
-use super::file::{Allocate, Settle, Whence};
+use super::file::{Allocate, Settle, Stamp, Whence};
 use super::handle::{Handle, InUse};
 use super::keys::Operation;
 use super::types::{Errno, Fh, Ino, Opened, ReqCtx, WriteFrom};
@@ -79,20 +79,18 @@ impl Volume {
         self.writable()?;
         let handle = self.usable(fh)?;
         let env = self.env();
-        if from == WriteFrom::PageCache && !handle.file.keeps_mtime() {
-            // Ours is the only write that moves the lower time; it goes back to what it was.
-            let lower = handle.file.io().stat()?.mtime;
-            handle.file.set_mtime(Some(handle.file.shown_mtime(lower).unwrap_or(lower)));
-        }
-        handle
+        let stamp = match from {
+            WriteFrom::PageCache => Stamp::Stays,
+            WriteFrom::Program => Stamp::Is(now()),
+        };
+        let holding = handle
             .file
-            .write(&env, offset, data)
+            .write(&env, offset, data, stamp)
             .map_err(|e| self.file_errno(&handle.inode, &handle.file, e))?;
         if from == WriteFrom::Program {
-            handle.file.set_mtime(Some(now()));
             handle.file.io().caps_were_set(None);
         }
-        if handle.file.is_holding() {
+        if holding {
             let mut holding = self.holding.lock();
             if !holding.iter().any(|w| w.as_ptr() == Arc::as_ptr(&handle.file)) {
                 holding.push(Arc::downgrade(&handle.file));

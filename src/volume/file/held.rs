@@ -162,11 +162,6 @@ impl FileState {
         Ok(self.io.write_at(&run, block_offset(BlockNo(start)))?)
     }
 
-    /// Whether anything is held back.
-    pub fn is_holding(&self) -> bool {
-        !self.meta.read().held.is_empty()
-    }
-
     /// [`FileState::let_go`], from outside.
     pub fn write_behind(&self) -> Result<(), FileError> {
         self.let_go(&mut self.meta.write())

@@ -31,3 +31,4 @@ pub(super) use holes::{Allocate, Whence};
 pub(super) use rekey::{Copied, Kept};
 pub(super) use settle::Settle;
 pub(super) use state::{FileEnv, FileError, FileState, Found, Identity};
+pub(super) use write::Stamp;

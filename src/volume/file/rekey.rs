@@ -22,6 +22,7 @@ use super::holes::{Allocate, Whence};
 use super::pages::page_len;
 use super::settle::Settle;
 use super::state::{FileEnv, FileError, FileState, Found, Mark, Meta, OnDisk};
+use super::write::Stamp;
 
 /// Of each entry page that was copied, what it said: a page that says the same now has the same
 /// blocks, as no two seals are alike.
@@ -204,7 +205,7 @@ impl FileState {
                 let mut plain =
                     zeroize::Zeroizing::new(vec![0; usize::try_from(end - from).unwrap_or(0)]);
                 self.read_range(meta, from, &mut plain)?;
-                to.write(&env, from, &plain)?;
+                to.write(&env, from, &plain, Stamp::Below)?;
             } else if known.is_some() {
                 to.allocate(&env, from, end - from, Allocate::Punch)?;
             }

@@ -136,6 +136,20 @@ impl Meta {
         self.session = header.session;
         self.writes_told = header.writes;
     }
+
+    /// As [`FileState::shown_mtime`].
+    pub(super) fn shown_mtime(&self, lower: (i64, u32)) -> Option<(i64, u32)> {
+        let marked = || self.mark.filter(|mark| mark.lower == lower).map(|mark| mark.plain);
+        self.mtime.or_else(marked)
+    }
+
+    /// As [`FileState::set_mtime`].
+    pub(super) fn set_mtime(&mut self, time: Option<(i64, u32)>) {
+        self.mtime = time;
+        if self.mark.is_some_and(|mark| time != Some(mark.plain)) {
+            self.mark = None;
+        }
+    }
 }
 
 /// An open file.
@@ -275,23 +289,12 @@ impl FileState {
 
     /// The modification time to show, if it is another than the lower one.
     pub fn shown_mtime(&self, lower: (i64, u32)) -> Option<(i64, u32)> {
-        let meta = self.meta.read();
-        let marked = || meta.mark.filter(|mark| mark.lower == lower).map(|mark| mark.plain);
-        meta.mtime.or_else(marked)
-    }
-
-    /// Whether the modification time is ours to keep.
-    pub fn keeps_mtime(&self) -> bool {
-        self.meta.read().mtime.is_some()
+        self.meta.read().shown_mtime(lower)
     }
 
     /// Sets the modification time, now and again after later writes of ours.
     pub fn set_mtime(&self, time: Option<(i64, u32)>) {
-        let mut meta = self.meta.write();
-        meta.mtime = time;
-        if meta.mark.is_some_and(|mark| time != Some(mark.plain)) {
-            meta.mark = None;
-        }
+        self.meta.write().set_mtime(time);
     }
 
     /// Notes the time in the header, if the lower one stands for it.

@@ -16,7 +16,7 @@ use crate::format::{
 };
 
 use crate::lower::FileIo;
-use crate::sync::Arc;
+use crate::sync::{Arc, write_soon};
 
 use super::blocks::{Block, run_length, stretches};
 use super::pages::Pages;
@@ -68,19 +68,37 @@ impl<'a> Span<'a> {
     }
 }
 
+/// What a write does to the modification time, seconds and nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::volume) enum Stamp {
+    /// It becomes this.
+    Is((i64, u32)),
+    /// It stays what users see: the kernel knows better, and tells it by itself.
+    Stays,
+    /// It is the lower file's, whatever becomes of that.
+    Below,
+}
+
 impl FileState {
-    /// Writes `data` at plaintext `offset`, extending the file if it ends past the size.
+    /// Writes `data` at plaintext `offset`, extending the file if it ends past the size. Says
+    /// whether anything is held back afterwards.
     ///
     /// # Errors
     /// `Lower(NOSPC)` and the like leave every block with its old content or its new.
     ///
     /// # Crash
     /// See the module's text.
-    pub fn write(&self, env: &FileEnv, offset: u64, data: &[u8]) -> Result<(), FileError> {
+    pub fn write(
+        &self,
+        env: &FileEnv,
+        offset: u64,
+        data: &[u8],
+        stamp: Stamp,
+    ) -> Result<bool, FileError> {
         let end = offset.checked_add(data.len() as u64).filter(|&end| end <= MAX_PLAIN);
         let end = end.ok_or(FileError::TooBig)?;
         if data.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         SCRATCH.with_borrow_mut(|scratch| {
             let span = Span::of(offset, data);
@@ -90,10 +108,17 @@ impl FileState {
             let buf = scratch.get_mut(..span.bytes).unwrap_or_default();
             // The long part of the work, for which nobody else has to wait.
             let (keys, mut seals) = self.seal_whole(&span, buf);
-            let mut meta = self.meta.write();
+            // Taken once: with many writers each time more is one to wait for.
+            let mut meta = write_soon(&self.meta);
             if !Arc::ptr_eq(&keys, &self.keys.load()) {
                 // Another data key has come meanwhile, and does not change under the lock.
                 seals = self.seal_whole(&span, buf).1;
+            }
+            if stamp == Stamp::Stays && meta.mtime.is_none() {
+                // Ours is the only write that moves the lower time; it goes back to what it was.
+                let lower = self.io.stat()?.mtime;
+                let shown = meta.shown_mtime(lower).unwrap_or(lower);
+                meta.set_mtime(Some(shown));
             }
             self.begin_change(env, &mut meta)?;
             if offset > meta.size {
@@ -107,7 +132,10 @@ impl FileState {
                 // The size follows each batch, so that an error later loses nothing before it.
                 self.grow_to(&mut meta, end.min(first * BLOCK as u64));
             }
-            Ok(())
+            if let Stamp::Is(time) = stamp {
+                meta.set_mtime(Some(time));
+            }
+            Ok(!meta.held.is_empty())
         })
     }
 
