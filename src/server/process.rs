@@ -22,6 +22,9 @@ use crate::kms::caller::Program;
 /// Most bytes of a text file below `/proc` that are read.
 const MAX_TEXT: u64 = 1 << 20;
 
+/// Bytes that such a file has at most, usually.
+const USUAL_TEXT: usize = 4096;
+
 /// Most executables whose hash is remembered; reaching it forgets all of them.
 const MAX_HASHES: usize = 1000;
 
@@ -125,7 +128,8 @@ fn state_of(file: &File) -> io::Result<FileState> {
 fn text(proc: &OwnedFd, name: &str) -> Option<String> {
     let how = OFlags::RDONLY | OFlags::CLOEXEC;
     let file = File::from(openat(proc, name, how, Mode::empty()).ok()?);
-    let mut text = String::new();
+    // Room for all of it: the kernel writes the whole text anew for each piece that is read.
+    let mut text = String::with_capacity(USUAL_TEXT);
     file.take(MAX_TEXT).read_to_string(&mut text).ok()?;
     Some(text)
 }
