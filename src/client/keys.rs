@@ -87,8 +87,7 @@ struct Refill {
 
 /// Keys to be found and asked for ahead; all of one caller.
 struct Early {
-    caller: OnBehalf,
-    moment: Moment,
+    callers: Vec<(OnBehalf, Moment)>,
     next: KeysAhead,
 }
 
@@ -196,13 +195,13 @@ impl DataKeys for KeyClient {
         self.authorize_told(caller, wrapped, context, &told(path)?)
     }
 
-    fn unwrap_ahead(&self, caller: Caller, next: KeysAhead) {
+    fn unwrap_ahead(&self, callers: &[Caller], next: KeysAhead) {
         let Some(early) = &self.early else { return };
-        let caller = on_behalf(caller);
-        let moment = self.inner.moment(caller);
+        let callers = callers.iter().map(|&caller| on_behalf(caller));
+        let callers = callers.map(|caller| (caller, self.inner.moment(caller))).collect();
         self.inner.early_asker.step_aside();
         // Who is asked for too much asks when it is wanted.
-        let _ = early.try_send(Early { caller, moment, next });
+        let _ = early.try_send(Early { callers, next });
     }
 
     fn questions(&self) -> u64 {

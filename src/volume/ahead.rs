@@ -5,7 +5,9 @@
 //! wait for one per file. Whoever opens a second file in a directory, or comes from another one
 //! that he went through, therefore has the keys of others there asked for, for the same user, many
 //! in one question: as many decisions, as many lines, one sync. The next question goes out when
-//! half of what the last one brought was used, so that nobody waits for it. The keys of
+//! half of what the last one brought was used, so that nobody waits for it. Whoever had to ask in
+//! the last directories has it done in the next one as soon as he opens that, before he has read
+//! its names: most directories are too small for a second file to gain much. The keys of
 //! directories, which are the filesystem's own to ask for, come in the same way. All of them stay
 //! in the key client's cache, where each open must still find its decision.
 
@@ -41,6 +43,13 @@ const REMEMBERED: usize = 8192;
 const CREDIT: usize = 2 * MOST;
 const CREDIT_PER_OPEN: usize = 32;
 
+/// Directories that somebody may open without opening a file in them, until he is no longer
+/// believed to go through the files.
+const LISTED: usize = 4;
+
+/// Files whose keys are in memory already, until no directory's are asked for any more.
+const WARM: usize = 4;
+
 /// After so many opens, one in four must have been asked for ahead, or it is not worth it.
 const TRIAL: usize = 512;
 
@@ -66,10 +75,28 @@ pub(super) struct Scan {
 }
 
 impl Scan {
+    /// Begins before anything was opened. Gives the size of the batch to ask for, if any.
+    fn begin(&mut self, uid: u32, before: usize) -> Option<usize> {
+        let now = Instant::now();
+        let begun = self.uid == uid && self.last.is_some_and(|t| now - t < PAUSE);
+        if self.searching || begun {
+            return None;
+        }
+        let batch = before.clamp(FIRST, MOST);
+        *self = Scan { uid, last: Some(now), searching: true, batch, ..Scan::default() };
+        Some(batch)
+    }
+
     /// Notes an open, for which the key service `missed` a question or not. `before` is how many
     /// the same user opened in the directory that he comes from. Gives the size of the batch to
-    /// ask for now, if any.
-    fn note(&mut self, uid: u32, lower_ino: u64, missed: bool, before: usize) -> Option<usize> {
+    /// ask for now, if any, and before that whether this one was asked for ahead.
+    fn note(
+        &mut self,
+        uid: u32,
+        lower_ino: u64,
+        missed: bool,
+        before: usize,
+    ) -> (bool, Option<usize>) {
         let now = Instant::now();
         let goes_on = self.uid == uid && self.last.is_some_and(|t| now - t < PAUSE);
         if !goes_on {
@@ -86,14 +113,14 @@ impl Scan {
         let spent = self.ordered > CREDIT + self.opened * CREDIT_PER_OPEN;
         let useless = self.opened > TRIAL && self.useful * 4 < self.opened;
         if !wanted || spent || useless || self.searching {
-            return None;
+            return (known, None);
         }
         self.searching = true;
         self.batch = (self.batch * 2).max(before).clamp(FIRST, MOST);
         if self.asked.len() > REMEMBERED {
             self.asked.clear();
         }
-        Some(self.batch)
+        (known, Some(self.batch))
     }
 }
 
@@ -105,6 +132,10 @@ pub(super) struct Walk {
     directory: Option<FileId>,
     opened: usize,
     before: usize,
+    /// Directories opened since.
+    listed: usize,
+    /// How many more opens without a question there may be.
+    cold: usize,
 }
 
 impl Walk {
@@ -119,7 +150,24 @@ impl Walk {
         }
         self.last = Some(now);
         self.opened += 1;
+        self.listed = 0;
         self.before
+    }
+
+    /// Notes whether the key of the file just opened had to be asked for, now or ahead.
+    fn asked(&mut self, asked: bool) {
+        self.cold = if asked { WARM } else { self.cold.saturating_sub(1) };
+    }
+
+    /// Notes that a directory was opened. If whoever did that is going through files whose keys
+    /// have to be asked for, gives how many there were in the directory that he comes from.
+    fn lists(&mut self, uid: u32) -> Option<usize> {
+        if self.uid != uid || self.last.is_none_or(|t| t.elapsed() >= PAUSE) {
+            return None;
+        }
+        self.listed += 1;
+        let goes_through = self.opened + self.before >= 2 && self.listed <= LISTED;
+        (goes_through && self.cold > 0).then_some(self.opened.max(self.before))
     }
 }
 
@@ -134,9 +182,11 @@ impl Volume {
         let Some(alias) = inode.alias() else { return };
         let Ok((state, fd)) = self.dir_and_fd(alias.parent) else { return };
         let before = self.walk.lock().note(uid, state.id());
-        let batch = state.scan.lock().note(uid, inode.lower_ino(), missed, before);
+        let (known, batch) = state.scan.lock().note(uid, inode.lower_ino(), missed, before);
+        self.walk.lock().asked(missed || known);
         if let Some(batch) = batch {
-            self.ask_batch(state, fd, caller, batch, FileType::RegularFile);
+            let callers = [caller.to(Operation::Read)];
+            self.ask_batch(state, fd, &callers, batch, FileType::RegularFile);
         }
     }
 
@@ -144,9 +194,27 @@ impl Volume {
     pub(super) fn ask_dirs_ahead(&self, inode: &Arc<Inode>, missed: bool) {
         let Some(alias) = inode.alias() else { return };
         let Ok((state, fd)) = self.dir_and_fd(alias.parent) else { return };
-        let batch = state.dir_scan.lock().note(NOBODY, inode.lower_ino(), missed, 0);
+        let (_, batch) = state.dir_scan.lock().note(NOBODY, inode.lower_ino(), missed, 0);
         if let Some(batch) = batch {
-            self.ask_batch(state, fd, Caller::Service, batch, FileType::Directory);
+            self.ask_batch(state, fd, &[Caller::Service], batch, FileType::Directory);
+        }
+    }
+
+    /// To be called when somebody opens a directory, as soon as it can be.
+    pub(super) fn ask_ahead_in(&self, inode: &Arc<Inode>, state: &Arc<DirState>, caller: Caller) {
+        let Caller::User { uid, .. } = caller else { return };
+        let Some(before) = self.walk.lock().lists(uid) else { return };
+        let Ok(fd) = self.dir_fd(inode, state) else { return };
+        let files = state.scan.lock().begin(uid, before);
+        if let Some(batch) = files {
+            let (state, fd) = (Arc::clone(state), Arc::clone(&fd));
+            let callers = [caller.to(Operation::Read)];
+            self.ask_batch(state, fd, &callers, batch, FileType::RegularFile);
+        }
+        let dirs = state.dir_scan.lock().begin(NOBODY, 0);
+        if let Some(batch) = dirs {
+            let callers = [Caller::Service, caller.to(Operation::List)];
+            self.ask_batch(Arc::clone(state), fd, &callers, batch, FileType::Directory);
         }
     }
 
@@ -155,13 +223,13 @@ impl Volume {
         &self,
         state: Arc<DirState>,
         fd: Arc<Dir>,
-        caller: Caller,
+        callers: &[Caller],
         batch: usize,
         kind: FileType,
     ) {
         let mut search = Search { state, fd, volume: self.id, kind, left: batch };
         let next = Box::new(move |most| search.next(most));
-        self.keys.unwrap_ahead(caller.to(Operation::Read), next);
+        self.keys.unwrap_ahead(callers, next);
     }
 }
 
@@ -287,7 +355,7 @@ mod tests {
         for file in files {
             let miss = !there.contains(&file);
             missed += usize::from(miss);
-            if let Some(batch) = scan.note(7, file, miss, before) {
+            if let (_, Some(batch)) = scan.note(7, file, miss, before) {
                 batches.push(batch);
                 scan.searching = false;
                 let next = (scan.position..of).take(batch);
@@ -337,7 +405,7 @@ mod tests {
     fn nothing_is_asked_for_what_memory_has() {
         let mut scan = Scan::default();
         go(&mut scan, 0..200, 200, 0);
-        assert!((0..200).all(|file| scan.note(7, file, false, 200).is_none()));
+        assert!((0..200).all(|file| scan.note(7, file, false, 200).1.is_none()));
     }
 
     #[test]
@@ -347,5 +415,36 @@ mod tests {
         assert_eq!((walk.note(7, here), walk.note(7, here), walk.note(7, there)), (0, 0, 2));
         assert_eq!(walk.note(7, here), 1);
         assert_eq!(walk.note(8, here), 0, "another user");
+    }
+
+    #[test]
+    fn a_directory_is_asked_for_when_it_is_opened_by_who_had_to_ask_in_the_last() {
+        let mut walk = Walk::default();
+        assert_eq!(walk.lists(7), None, "nothing was opened");
+        walk.note(7, FileId([1; 16]));
+        walk.asked(true);
+        assert_eq!(walk.lists(7), None, "one file is no habit");
+        walk.note(7, FileId([2; 16]));
+        walk.asked(true);
+        assert_eq!(walk.lists(8), None, "another user");
+        assert_eq!(walk.lists(7), Some(1));
+        let listed = (1..LISTED).filter(|_| walk.lists(7).is_some()).count();
+        assert_eq!((listed, walk.lists(7)), (LISTED - 1, None), "he opens nothing any more");
+        walk.note(7, FileId([3; 16]));
+        assert!(walk.lists(7).is_some());
+        (0..WARM).for_each(|_| walk.asked(false));
+        assert_eq!(walk.lists(7), None, "memory has what he opens");
+    }
+
+    #[test]
+    fn a_directory_is_begun_once() {
+        let mut scan = Scan::default();
+        assert_eq!(scan.begin(7, 0), Some(FIRST));
+        assert_eq!(scan.begin(7, 0), None, "it is being searched");
+        scan.searching = false;
+        assert_eq!(scan.begin(7, 0), None, "it was just searched");
+        scan.asked.extend([1, 2]);
+        assert_eq!(scan.note(7, 1, false, 1), (true, Some(2 * FIRST)), "and the rest of it");
+        assert_eq!(Scan::default().begin(7, 1 << 20), Some(MOST));
     }
 }

@@ -244,12 +244,12 @@ pub trait DataKeys: Send + Sync + 'static {
         self.authorize(caller, wrapped, context)
     }
 
-    /// Tells that `caller` is likely to want the keys next that `next` finds, which may be asked
-    /// on another thread. Whoever can unwraps them together, with a decision and a record each,
+    /// Tells that each of `callers` is likely to want the keys next that `next` finds, which may be
+    /// asked on another thread. Whoever can unwraps them together, with a decision and a record each,
     /// and answers from memory when they are asked for; the records say that they were asked for
     /// ahead. Nothing comes back, and nothing is promised.
-    fn unwrap_ahead(&self, caller: Caller, next: KeysAhead) {
-        let _ = (caller, next);
+    fn unwrap_ahead(&self, callers: &[Caller], next: KeysAhead) {
+        let _ = (callers, next);
     }
 
     /// How many keys were asked for so far because memory had no answer. A hint whether keys asked

@@ -23,6 +23,7 @@ impl Volume {
     pub fn opendir(&self, cx: &ReqCtx, ino: Ino) -> Result<Fh, Errno> {
         let inode = self.inodes.get(ino).ok_or(Errno::ESTALE)?;
         let state = self.dir(&inode)?;
+        self.ask_ahead_in(&inode, &state, self.caller(cx).to(Operation::Read));
         let (opener, epoch) =
             (self.caller(cx).to(Operation::List), AtomicU64::new(self.keys.epoch()));
         let epoch = match self.judge_dir(&state, opener, Spot::At(&inode)) {

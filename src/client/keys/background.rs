@@ -29,14 +29,17 @@ impl Inner {
     /// The thread that asks ahead.
     pub(super) fn ask_early(&self, jobs: &Receiver<Early>) {
         self.early_asker.is_me();
-        while let Ok(Early { caller, moment, mut next }) = jobs.recv() {
+        while let Ok(Early { callers, mut next }) = jobs.recv() {
             let mut most = EARLY_AT_FIRST;
-            while !self.stopping.load(Ordering::SeqCst) && self.conn.epoch() == moment.epoch {
+            let same_epoch = || callers.iter().all(|(_, m)| m.epoch == self.conn.epoch());
+            while !self.stopping.load(Ordering::SeqCst) && same_epoch() {
                 let found = next(most);
                 if found.is_empty() {
                     break;
                 }
-                self.ask_some_early(caller, &moment, &found);
+                for (caller, moment) in &callers {
+                    self.ask_some_early(*caller, moment, &found);
+                }
                 most = EARLY.min(most * 2);
             }
         }

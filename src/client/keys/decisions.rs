@@ -177,6 +177,7 @@ impl KeyClient {
         ask: impl FnOnce() -> Ask,
     ) -> Result<(), KeyError> {
         let inner = &*self.inner;
+        inner.coming.wait(&question);
         if inner.remembers(moment, &question) {
             inner.count(caller, key_id);
             return Ok(());

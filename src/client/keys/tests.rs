@@ -284,8 +284,8 @@ fn ahead(keys: &[(WrappedKey, KeyContext)]) -> KeysAhead {
 fn keys_asked_for_ahead_are_decided_about_once_and_only_for_their_caller() {
     let (fake, client) = client();
     let wanted: Vec<_> = (0..100).map(a_file).collect();
-    client.unwrap_ahead(ANNA, ahead(&wanted));
-    client.unwrap_ahead(ANNA, ahead(&wanted));
+    client.unwrap_ahead(&[ANNA], ahead(&wanted));
+    client.unwrap_ahead(&[ANNA], ahead(&wanted));
     while Fake::count(&fake.unwraps) < 64 {
         std::thread::yield_now();
     }
@@ -299,7 +299,7 @@ fn keys_asked_for_ahead_are_decided_about_once_and_only_for_their_caller() {
     client.unwrap(BEN, &wanted[0].0, &wanted[0].1).unwrap();
     assert_eq!(client.questions(), alone + 1);
     fake.denied.lock().push(1);
-    client.unwrap_ahead(ANNA.to(volume::Operation::Write), ahead(&wanted[..1]));
+    client.unwrap_ahead(&[ANNA.to(volume::Operation::Write)], ahead(&wanted[..1]));
     let (wrapped, context) = &wanted[0];
     let refused = client.unwrap(ANNA.to(volume::Operation::Write), wrapped, context);
     assert_eq!(refused.unwrap_err(), KeyError::Denied);
@@ -312,7 +312,7 @@ fn what_cannot_be_asked_for_ahead_is_asked_for_when_it_is_wanted() {
     let (fake, client) = client();
     let (wrapped, context) = a_file(1);
     fake.away.store(true, Ordering::SeqCst);
-    client.unwrap_ahead(ANNA, ahead(&[(wrapped.clone(), context)]));
+    client.unwrap_ahead(&[ANNA], ahead(&[(wrapped.clone(), context)]));
     let unreachable = client.unwrap(ANNA, &wrapped, &context);
     assert_eq!(unreachable.unwrap_err(), KeyError::Unreachable);
     fake.away.store(false, Ordering::SeqCst);
