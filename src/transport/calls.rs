@@ -235,7 +235,6 @@ impl Calls {
     /// OPEN. While an inode is contested, nobody's reads through new handles go by way of the
     /// page cache, where a mapping of him who lost the right would find them.
     pub fn open(&self, cx: &ReqCtx, ino: Ino, flags: i32) -> Answer<Handle> {
-        let opened = |o| opened(o, flags);
         let handle = guarded(|| self.volume.open(cx, ino, flags)).map(opened)?;
         if self.contested.contains(ino) {
             let flags = fopen::DIRECT_IO | fopen::PARALLEL_DIRECT_WRITES;
@@ -254,7 +253,7 @@ impl Calls {
         flags: i32,
     ) -> Answer<(Entry, Handle)> {
         let made = guarded(|| self.volume.create(cx, parent, name, mode, flags));
-        made.map(|(entry, o)| (entry, opened(o, flags)))
+        made.map(|(entry, o)| (entry, opened(o)))
     }
 
     /// TMPFILE.
@@ -266,7 +265,7 @@ impl Calls {
         flags: i32,
     ) -> Answer<(Entry, Handle)> {
         let made = guarded(|| self.volume.tmpfile(cx, parent, mode, flags));
-        made.map(|(entry, o)| (entry, opened(o, flags)))
+        made.map(|(entry, o)| (entry, opened(o)))
     }
 
     /// STATX: what GETATTR says, and when the inode was made.
@@ -444,13 +443,10 @@ fn guarded<T>(body: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
     })
 }
 
-/// The volume orders direct writes that overlap; the others need not wait for each other. They do
-/// as long as the inode may have pages (Linux: fs/fuse/file.c, `fuse_dio_wr_exclusive_lock`), so a
-/// program that says O_DIRECT is taken at its word.
-fn opened(o: Opened, flags: i32) -> Handle {
+/// The volume orders direct writes that overlap; the others need not wait for each other.
+fn opened(o: Opened) -> Handle {
     let keep = if o.keep_cache { fopen::KEEP_CACHE } else { 0 };
-    let direct = if flags & libc::O_DIRECT != 0 { fopen::DIRECT_IO } else { 0 };
-    Handle { fh: o.fh, flags: fopen::PARALLEL_DIRECT_WRITES | keep | direct }
+    Handle { fh: o.fh, flags: fopen::PARALLEL_DIRECT_WRITES | keep }
 }
 
 #[cfg(test)]
@@ -467,10 +463,8 @@ mod tests {
 
     #[test]
     fn pages_are_kept_only_when_the_volume_says_so() {
-        let o = |keep_cache, flags| opened(Opened { fh: Fh(7), keep_cache }, flags).flags;
-        assert_eq!(o(true, 0), fopen::KEEP_CACHE | fopen::PARALLEL_DIRECT_WRITES);
-        assert_eq!(o(false, libc::O_RDWR), fopen::PARALLEL_DIRECT_WRITES);
-        let direct = fopen::DIRECT_IO | fopen::PARALLEL_DIRECT_WRITES;
-        assert_eq!(o(false, libc::O_RDWR | libc::O_DIRECT), direct);
+        let o = |keep_cache| opened(Opened { fh: Fh(7), keep_cache });
+        assert_eq!(o(true).flags, fopen::KEEP_CACHE | fopen::PARALLEL_DIRECT_WRITES);
+        assert_eq!(o(false).flags, fopen::PARALLEL_DIRECT_WRITES);
     }
 }
