@@ -85,7 +85,7 @@ struct Refill {
     count: u16,
 }
 
-/// Keys to be found and asked for ahead; all of one caller.
+/// Keys to be found and asked for ahead, each for all of some callers.
 struct Early {
     callers: Vec<(OnBehalf, Moment)>,
     next: KeysAhead,

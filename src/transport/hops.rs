@@ -76,11 +76,11 @@ impl Hops {
     /// A request of process `pid` has come to `queue`.
     pub fn arrived(&self, queue: usize, pid: u32) {
         let Some(queues) = &self.queues else { return };
-        self.count.fetch_add(1, Ordering::Relaxed);
         // What the kernel asks for by itself has no caller.
         if pid == 0 {
             return;
         }
+        self.count.fetch_add(1, Ordering::Relaxed);
         let here = u64::from(pid) << 32 | queue as u64;
         let before = self.last.swap(here, Ordering::Relaxed);
         if before == here || before >> 32 != here >> 32 {
@@ -88,9 +88,8 @@ impl Hops {
         }
         let there = usize::try_from(before & u64::from(u32::MAX)).ok();
         if let Some(there) = there.and_then(|n| queues.get(n)) {
-            let now = self.now();
-            let gap = now.saturating_sub(there.replied.load(Ordering::Relaxed));
-            if (DEAR..IDLE).contains(&gap) && now >= self.not_before.load(Ordering::Relaxed) {
+            let gap = self.now().saturating_sub(there.replied.load(Ordering::Relaxed));
+            if (DEAR..IDLE).contains(&gap) {
                 there.left.store(true, Ordering::Relaxed);
             }
         }
@@ -106,7 +105,13 @@ impl Hops {
     /// Whether `queue`, which has nothing to do, should linger; until the value is dropped.
     pub fn linger(&self, queue: usize) -> Option<Linger<'_>> {
         let queue = self.queues.as_ref()?.get(queue)?;
-        if !queue.left.load(Ordering::Relaxed) || self.lingering.swap(true, Ordering::Relaxed) {
+        if !queue.left.load(Ordering::Relaxed) {
+            return None;
+        }
+        let now = self.now();
+        if now < self.not_before.load(Ordering::Relaxed)
+            || self.lingering.swap(true, Ordering::Relaxed)
+        {
             return None;
         }
         let now = Instant::now();
@@ -168,10 +173,11 @@ impl Linger<'_> {
 
 impl Drop for Linger<'_> {
     fn drop(&mut self) {
+        let long = self.looked.duration_since(self.began) >= MOST;
         if self.hops.pid() != self.pid {
             self.give_up();
-        } else if self.stirred == self.began {
-            // For nothing: the caller has gone.
+        } else if long || self.stirred == self.began {
+            // Another hop has to show that it is still of use; or the caller has gone.
             self.queue.left.store(false, Ordering::Relaxed);
         }
         self.hops.lingering.store(false, Ordering::Relaxed);
@@ -291,6 +297,9 @@ mod tests {
         hops.arrived(1, 7);
         assert!(!linger.goes_on(at(10_000)), "not for ever");
         drop(linger);
+        assert!(hops.linger(0).is_none(), "and not before another hop");
+
+        all(true);
 
         let mut linger = hops.linger(0).unwrap();
         let began = linger.began;

@@ -2,11 +2,12 @@
 
 #![expect(
     unsafe_code,
-    reason = "mount(2), open_by_handle_at and an ioctl take pointers, malloc_trim is foreign"
+    reason = "mount(2), open_by_handle_at, getrusage and an ioctl take pointers, malloc_trim is foreign"
 )]
 
 use std::ffi::{CStr, c_long, c_ulong};
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// `struct file_handle` with the 12 bytes that FUSE inodes use.
@@ -52,6 +53,17 @@ pub fn trim_heap() {
     unsafe {
         libc::malloc_trim(0);
     }
+}
+
+/// How often this thread has given its CPU to another task, or lost it (getrusage(2)).
+pub fn switches() -> i64 {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the call writes a `rusage` to where the pointer leads; zeros are one, too.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    usage.ru_nvcsw.saturating_add(usage.ru_nivcsw)
 }
 
 /// mount(2).

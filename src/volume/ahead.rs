@@ -21,6 +21,7 @@ use crate::format::{
     DIR_HEADER, DIR_HEADER_LEN, FileId, LowerName, Slots, VolumeId, WrappedKey, classify,
 };
 use crate::lower::{Dir, FileIo, leave_atime};
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
 
 use super::Volume;
@@ -46,6 +47,10 @@ const CREDIT_PER_OPEN: usize = 32;
 /// Directories that somebody may open without opening a file in them, until he is no longer
 /// believed to go through the files.
 const LISTED: usize = 4;
+
+/// Keys, those of directories among them, that may be asked for in this way for each one of a file
+/// that was used.
+const WORTH: usize = 6;
 
 /// Files whose keys are in memory already, until no directory's are asked for any more.
 const WARM: usize = 4;
@@ -136,6 +141,10 @@ pub(super) struct Walk {
     listed: usize,
     /// How many more opens without a question there may be.
     cold: usize,
+    /// Opens whose key was asked for ahead.
+    useful: usize,
+    /// Keys asked for because a directory was opened.
+    ordered: Arc<AtomicUsize>,
 }
 
 impl Walk {
@@ -154,20 +163,24 @@ impl Walk {
         self.before
     }
 
-    /// Notes whether the key of the file just opened had to be asked for, now or ahead.
-    fn asked(&mut self, asked: bool) {
-        self.cold = if asked { WARM } else { self.cold.saturating_sub(1) };
+    /// Notes whether the key of the file just opened had to be asked for, or had been, `ahead`.
+    fn asked(&mut self, missed: bool, ahead: bool) {
+        self.cold = if missed || ahead { WARM } else { self.cold.saturating_sub(1) };
+        self.useful += usize::from(ahead);
     }
 
     /// Notes that a directory was opened. If whoever did that is going through files whose keys
-    /// have to be asked for, gives how many there were in the directory that he comes from.
-    fn lists(&mut self, uid: u32) -> Option<usize> {
+    /// have to be asked for, gives how many there were in the directory that he comes from, and
+    /// where to count the keys that are asked for.
+    fn lists(&mut self, uid: u32) -> Option<(usize, Arc<AtomicUsize>)> {
         if self.uid != uid || self.last.is_none_or(|t| t.elapsed() >= PAUSE) {
             return None;
         }
         self.listed += 1;
         let goes_through = self.opened + self.before >= 2 && self.listed <= LISTED;
-        (goes_through && self.cold > 0).then_some(self.opened.max(self.before))
+        let worth = self.ordered.load(Ordering::Relaxed) <= CREDIT + self.useful * WORTH;
+        (goes_through && worth && self.cold > 0)
+            .then(|| (self.opened.max(self.before), Arc::clone(&self.ordered)))
     }
 }
 
@@ -183,10 +196,10 @@ impl Volume {
         let Ok((state, fd)) = self.dir_and_fd(alias.parent) else { return };
         let before = self.walk.lock().note(uid, state.id());
         let (known, batch) = state.scan.lock().note(uid, inode.lower_ino(), missed, before);
-        self.walk.lock().asked(missed || known);
+        self.walk.lock().asked(missed, known);
         if let Some(batch) = batch {
             let callers = [caller.to(Operation::Read)];
-            self.ask_batch(state, fd, &callers, batch, FileType::RegularFile);
+            self.ask_batch(state, fd, &callers, batch, FileType::RegularFile, None);
         }
     }
 
@@ -196,25 +209,33 @@ impl Volume {
         let Ok((state, fd)) = self.dir_and_fd(alias.parent) else { return };
         let (_, batch) = state.dir_scan.lock().note(NOBODY, inode.lower_ino(), missed, 0);
         if let Some(batch) = batch {
-            self.ask_batch(state, fd, &[Caller::Service], batch, FileType::Directory);
+            self.ask_batch(state, fd, &[Caller::Service], batch, FileType::Directory, None);
         }
     }
 
-    /// To be called when somebody opens a directory, as soon as it can be.
+    /// To be called when somebody opens a directory, who has the right to.
     pub(super) fn ask_ahead_in(&self, inode: &Arc<Inode>, state: &Arc<DirState>, caller: Caller) {
         let Caller::User { uid, .. } = caller else { return };
-        let Some(before) = self.walk.lock().lists(uid) else { return };
+        let Some((before, count)) = self.walk.lock().lists(uid) else { return };
         let Ok(fd) = self.dir_fd(inode, state) else { return };
         let files = state.scan.lock().begin(uid, before);
         if let Some(batch) = files {
             let (state, fd) = (Arc::clone(state), Arc::clone(&fd));
             let callers = [caller.to(Operation::Read)];
-            self.ask_batch(state, fd, &callers, batch, FileType::RegularFile);
+            let count = Some(Arc::clone(&count));
+            self.ask_batch(state, fd, &callers, batch, FileType::RegularFile, count);
         }
         let dirs = state.dir_scan.lock().begin(NOBODY, 0);
         if let Some(batch) = dirs {
             let callers = [Caller::Service, caller.to(Operation::List)];
-            self.ask_batch(Arc::clone(state), fd, &callers, batch, FileType::Directory);
+            self.ask_batch(
+                Arc::clone(state),
+                fd,
+                &callers,
+                batch,
+                FileType::Directory,
+                Some(count),
+            );
         }
     }
 
@@ -226,8 +247,9 @@ impl Volume {
         callers: &[Caller],
         batch: usize,
         kind: FileType,
+        count: Option<Arc<AtomicUsize>>,
     ) {
-        let mut search = Search { state, fd, volume: self.id, kind, left: batch };
+        let mut search = Search { state, fd, volume: self.id, kind, left: batch, count };
         let next = Box::new(move |most| search.next(most));
         self.keys.unwrap_ahead(callers, next);
     }
@@ -240,6 +262,8 @@ struct Search {
     volume: VolumeId,
     kind: FileType,
     left: usize,
+    /// Where to count what is found.
+    count: Option<Arc<AtomicUsize>>,
 }
 
 impl Search {
@@ -271,6 +295,9 @@ impl Search {
         scan.through |= next == 0;
         names.retain(|(ino, _)| scan.asked.insert(*ino));
         scan.ordered += names.len();
+        if let Some(count) = &self.count {
+            count.fetch_add(names.len(), Ordering::Relaxed);
+        }
         Ok(names.into_iter().map(|(_, name)| name).collect())
     }
 
@@ -420,20 +447,37 @@ mod tests {
     #[test]
     fn a_directory_is_asked_for_when_it_is_opened_by_who_had_to_ask_in_the_last() {
         let mut walk = Walk::default();
-        assert_eq!(walk.lists(7), None, "nothing was opened");
+        assert!(walk.lists(7).is_none(), "nothing was opened");
         walk.note(7, FileId([1; 16]));
-        walk.asked(true);
-        assert_eq!(walk.lists(7), None, "one file is no habit");
+        walk.asked(true, false);
+        assert!(walk.lists(7).is_none(), "one file is no habit");
         walk.note(7, FileId([2; 16]));
-        walk.asked(true);
-        assert_eq!(walk.lists(8), None, "another user");
-        assert_eq!(walk.lists(7), Some(1));
+        walk.asked(true, false);
+        assert!(walk.lists(8).is_none(), "another user");
+        assert!(matches!(walk.lists(7), Some((1, _))));
         let listed = (1..LISTED).filter(|_| walk.lists(7).is_some()).count();
-        assert_eq!((listed, walk.lists(7)), (LISTED - 1, None), "he opens nothing any more");
+        assert_eq!(listed, LISTED - 1);
+        assert!(walk.lists(7).is_none(), "he opens nothing any more");
         walk.note(7, FileId([3; 16]));
         assert!(walk.lists(7).is_some());
-        (0..WARM).for_each(|_| walk.asked(false));
-        assert_eq!(walk.lists(7), None, "memory has what he opens");
+        (0..WARM).for_each(|_| walk.asked(false, false));
+        assert!(walk.lists(7).is_none(), "memory has what he opens");
+    }
+
+    #[test]
+    fn who_opens_one_file_in_each_of_many_directories_is_noticed() {
+        let mut walk = Walk::default();
+        for n in 0..10_000_u128 {
+            if let Some((_, count)) = walk.lists(7) {
+                // Eight files and eight directories.
+                count.fetch_add(2 * FIRST, Ordering::Relaxed);
+            }
+            walk.note(7, FileId(n.to_be_bytes()));
+            walk.asked(false, n % 4 == 0);
+        }
+        let ordered = walk.ordered.load(Ordering::Relaxed);
+        assert!(ordered <= CREDIT + 10_000 / 4 * WORTH + 2 * FIRST, "{ordered}");
+        assert!(ordered > CREDIT, "{ordered}");
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl Volume {
         let env = self.env();
         let stamp = match from {
             WriteFrom::PageCache => Stamp::Stays,
-            WriteFrom::Program => Stamp::Is(now()),
+            WriteFrom::Program => Stamp::Now,
         };
         let holding = handle
             .file

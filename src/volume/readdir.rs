@@ -23,11 +23,13 @@ impl Volume {
     pub fn opendir(&self, cx: &ReqCtx, ino: Ino) -> Result<Fh, Errno> {
         let inode = self.inodes.get(ino).ok_or(Errno::ESTALE)?;
         let state = self.dir(&inode)?;
-        self.ask_ahead_in(&inode, &state, self.caller(cx).to(Operation::Read));
         let (opener, epoch) =
             (self.caller(cx).to(Operation::List), AtomicU64::new(self.keys.epoch()));
         let epoch = match self.judge_dir(&state, opener, Spot::At(&inode)) {
-            Ok(_) => epoch,
+            Ok(_) => {
+                self.ask_ahead_in(&inode, &state, opener);
+                epoch
+            }
             // This very process opens directories to find inodes by, and reads none of them.
             Err(_) if is_own_thread(cx.pid) => AtomicU64::new(NEVER),
             Err(e) => return Err(e),

@@ -182,6 +182,9 @@ impl KeyClient {
             inner.count(caller, key_id);
             return Ok(());
         }
+        // Not for what is to be made: many make things at once, and one answer may not do for all.
+        let unwrap = matches!(question, Question::Unwrap(..));
+        let _asking = if unwrap { inner.coming.asking(&question) } else { None };
         let answer = inner.wants.heard(inner.done(ask()), caller, key_id, moment.epoch)?;
         if answer == Good::UntilTheEpochMoves {
             inner.remember(caller, moment, question);

@@ -25,6 +25,11 @@ impl Seats {
         Seats { cpus, kept: AtomicUsize::new(0) }
     }
 
+    /// Whether a CPU is kept.
+    pub fn any_kept(&self) -> bool {
+        self.kept.load(Ordering::Relaxed) != 0
+    }
+
     /// Of this thread.
     pub fn seat(&self) -> Seat<'_> {
         Seat { seats: self, on: None }

@@ -112,6 +112,7 @@ impl Server {
     ) -> Buffer {
         let leave = may_wait(request.head().opcode).then(|| self.spare.enter());
         if let Some(None) = leave {
+            serving.into_iter().for_each(Serving::handed_over);
             let (calls, device) = (Arc::clone(&self.calls), Arc::clone(device));
             self.spare.hand_over(move || {
                 respond(&calls, &device, request, None);

@@ -18,6 +18,7 @@ use crate::format::{
 use crate::lower::FileIo;
 use crate::sync::{Arc, write_soon};
 
+use super::super::data::now;
 use super::blocks::{Block, run_length, stretches};
 use super::pages::Pages;
 use super::state::{FileEnv, FileError, FileState, Meta, OnDisk};
@@ -68,11 +69,11 @@ impl<'a> Span<'a> {
     }
 }
 
-/// What a write does to the modification time, seconds and nanoseconds.
+/// What a write does to the modification time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::volume) enum Stamp {
-    /// It becomes this.
-    Is((i64, u32)),
+    /// It becomes the time of the write.
+    Now,
     /// It stays what users see: the kernel knows better, and tells it by itself.
     Stays,
     /// It is the lower file's, whatever becomes of that.
@@ -132,8 +133,8 @@ impl FileState {
                 // The size follows each batch, so that an error later loses nothing before it.
                 self.grow_to(&mut meta, end.min(first * BLOCK as u64));
             }
-            if let Stamp::Is(time) = stamp {
-                meta.set_mtime(Some(time));
+            if stamp == Stamp::Now {
+                meta.set_mtime(Some(now()));
             }
             Ok(!meta.held.is_empty())
         })

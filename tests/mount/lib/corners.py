@@ -497,7 +497,11 @@ def direct_io(top):
         buffered.seek(4096)
         buffered.write(b"buffered")
     yield os.preadv(fd, [memoryview(back)[:4096]], 4096), back[:8]
+    os.utime(path, (1, 1))
+    yield os.fstat(fd).st_mtime, os.pwritev(fd, [memoryview(area)[:4096]], 0), os.fstat(fd).st_mtime > 5
     os.close(fd)
+    path.rename(top / "direct too")
+    yield (top / "direct too").stat().st_mtime > 5
 
 
 @program
