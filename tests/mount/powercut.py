@@ -15,7 +15,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 from mounted import Mount, Scratch, Tally, is_mounted, rounds_argument  # noqa: E402
-from writers import crash_rounds  # noqa: E402
+from writers import NO_POWER, crash_rounds  # noqa: E402
 
 EXT4_IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32)
 NO_LOG_FLUSH = 2
@@ -56,6 +56,7 @@ def cut_rounds(scratch, tally, given, name, store_too):
     mount = Mount(scratch, lower, name=f"mnt-{name}", store=store).start()
 
     def crash():
+        NO_POWER.set()
         disk.cut()
         mount.kill()
         disk.unmount()
@@ -63,6 +64,7 @@ def cut_rounds(scratch, tally, given, name, store_too):
     def again():
         disk.mount()
         mount.start()
+        NO_POWER.clear()
 
     crash_rounds(tally, given, mount, crash, again)
     mount.stop()
