@@ -85,9 +85,9 @@ struct Refill {
     count: u16,
 }
 
-/// Keys to be found and asked for ahead, each for all of some callers.
+/// Keys to be found and asked for ahead, each for one of some callers.
 struct Early {
-    callers: Vec<(OnBehalf, Moment)>,
+    callers: Vec<(Caller, Moment)>,
     next: KeysAhead,
 }
 
@@ -197,8 +197,8 @@ impl DataKeys for KeyClient {
 
     fn unwrap_ahead(&self, callers: &[Caller], next: KeysAhead) {
         let Some(early) = &self.early else { return };
-        let callers = callers.iter().map(|&caller| on_behalf(caller));
-        let callers = callers.map(|caller| (caller, self.inner.moment(caller))).collect();
+        let moment = |&caller: &Caller| (caller, self.inner.moment(on_behalf(caller)));
+        let callers = callers.iter().map(moment).collect();
         self.inner.early_asker.step_aside();
         // Who is asked for too much asks when it is wanted.
         let _ = early.try_send(Early { callers, next });

@@ -174,9 +174,19 @@ pub struct VolumeNews {
 /// Most keys of one [`DataKeys::reseal`].
 pub const RESEAL_MAX: usize = 256;
 
-/// Finds keys that somebody is likely to want next: at most so many as are asked for, none when
-/// there are no more.
-pub type KeysAhead = Box<dyn FnMut(usize) -> Vec<(WrappedKey, KeyContext)> + Send>;
+/// A key that somebody is likely to want next.
+#[derive(Clone, Debug)]
+pub struct KeyAhead {
+    /// Who.
+    pub caller: Caller,
+    /// The key.
+    pub wrapped: WrappedKey,
+    /// What it is for.
+    pub context: KeyContext,
+}
+
+/// Finds such keys: at most so many as are asked for, none when there are no more.
+pub type KeysAhead = Box<dyn FnMut(usize) -> Vec<KeyAhead> + Send>;
 
 /// Makes, unwraps and re-wraps data keys, and decides for whom.
 pub trait DataKeys: Send + Sync + 'static {
@@ -244,8 +254,8 @@ pub trait DataKeys: Send + Sync + 'static {
         self.authorize(caller, wrapped, context)
     }
 
-    /// Tells that each of `callers` is likely to want the keys next that `next` finds, which may be
-    /// asked on another thread. Whoever can unwraps them together, with a decision and a record each,
+    /// Tells that `callers` are likely to want the keys next that `next` finds, which may be asked
+    /// on another thread and names nobody else. Whoever can unwraps them together, with a decision and a record each,
     /// and answers from memory when they are asked for; the records say that they were asked for
     /// ahead. Nothing comes back, and nothing is promised.
     fn unwrap_ahead(&self, callers: &[Caller], next: KeysAhead) {

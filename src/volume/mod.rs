@@ -110,7 +110,7 @@ pub struct Volume {
     /// What moves while the tree is walked.
     walked: walked::Walked,
     /// Who goes from one directory to the next, opening files.
-    walk: Mutex<ahead::Walk>,
+    walk: Arc<Mutex<ahead::Walk>>,
     /// Files that are being put under another data key.
     rekeying: Mutex<HashSet<Ino>>,
     /// The CMKs that directories were seen under.
@@ -216,7 +216,7 @@ impl Volume {
             max_open_dirs: max_open_dirs(),
             grace: walked::Grace::default(),
             walked: walked::Walked::default(),
-            walk: Mutex::default(),
+            walk: Arc::default(),
             rekeying: Mutex::default(),
             cmks: Mutex::default(),
             control: OnceLock::new(),

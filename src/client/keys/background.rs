@@ -6,12 +6,11 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use super::wire::{message, place};
+use super::wire::{message, on_behalf, place};
 use super::{Early, Inner, MAX_COUNTED, Moment, Refill};
 use crate::client::cache::{At, Commitment, Question};
-use crate::format::WrappedKey;
 use crate::server::messages::{Answer, Ask, CachedUse, OnBehalf};
-use crate::volume::keys::KeyContext;
+use crate::volume::keys::KeyAhead;
 
 /// How often uses from memory are reported.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
@@ -37,22 +36,29 @@ impl Inner {
                 if found.is_empty() {
                     break;
                 }
+                let mut refused = false;
                 for (caller, moment) in &callers {
-                    self.ask_some_early(*caller, moment, &found);
+                    let theirs = found.iter().filter(|key| key.caller == *caller);
+                    refused |= self.ask_some_early(on_behalf(*caller), moment, theirs);
+                }
+                // Every refusal has its record, of something that nobody has tried.
+                if refused {
+                    break;
                 }
                 most = EARLY.min(most * 2);
             }
         }
     }
 
-    pub(super) fn ask_some_early(
+    /// Whether there was something to ask and nothing was granted.
+    fn ask_some_early<'k>(
         &self,
         caller: OnBehalf,
         moment: &Moment,
-        found: &[(WrappedKey, KeyContext)],
-    ) {
+        found: impl Iterator<Item = &'k KeyAhead>,
+    ) -> bool {
         let (mut questions, mut items) = (Vec::new(), Vec::new());
-        for (wrapped, context) in found {
+        for KeyAhead { wrapped, context, .. } in found {
             let item = (message(wrapped), place(context));
             let question =
                 Question::Unwrap(moment.who, Commitment::of(&item.0, &item.1), At::Anywhere);
@@ -61,7 +67,8 @@ impl Inner {
                 items.push(item);
             }
         }
-        if !items.is_empty()
+        let (asked, mut granted) = (!items.is_empty(), false);
+        if asked
             && let Ok(Answer::Keys(keys)) = self.ask(Ask::UnwrapAhead { caller, items })
             && self.same_caller(caller, moment)
         {
@@ -69,9 +76,11 @@ impl Inner {
                 let (Question::Unwrap(_, of, _), Some(key)) = (question, key) else { continue };
                 self.cache.allow(question.clone(), moment.epoch, moment.asked);
                 self.cache.keep(*of, moment.epoch, key.0);
+                granted = true;
             }
         }
         self.coming.end(&questions);
+        asked && !granted
     }
 
     pub(super) fn report(&self, uses: HashMap<(OnBehalf, String), u64>) {

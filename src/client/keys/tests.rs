@@ -7,7 +7,7 @@ use crate::client::conn::Unreachable;
 use crate::format::FileId;
 use crate::secret::Secret;
 use crate::server::messages::{CachedUse, Fresh, Refusal};
-use crate::volume::keys::Purpose;
+use crate::volume::keys::{KeyAhead, Purpose};
 
 /// Wraps a key by writing it down; denies the uids that it is told to.
 #[derive(Default)]
@@ -274,9 +274,14 @@ fn tampering_reaches_the_audit_trail() {
     assert_eq!(*fake.tampered.lock(), ["object"]);
 }
 
-/// Finds these, a few at a time.
-fn ahead(keys: &[(WrappedKey, KeyContext)]) -> KeysAhead {
-    let mut keys = keys.to_vec();
+/// Finds these for a caller, a few at a time.
+fn ahead(caller: Caller, keys: &[(WrappedKey, KeyContext)]) -> KeysAhead {
+    let key = |(wrapped, context): &(WrappedKey, KeyContext)| KeyAhead {
+        caller,
+        wrapped: wrapped.clone(),
+        context: *context,
+    };
+    let mut keys: Vec<_> = keys.iter().map(key).collect();
     Box::new(move |most| keys.drain(..most.min(keys.len())).collect())
 }
 
@@ -284,8 +289,8 @@ fn ahead(keys: &[(WrappedKey, KeyContext)]) -> KeysAhead {
 fn keys_asked_for_ahead_are_decided_about_once_and_only_for_their_caller() {
     let (fake, client) = client();
     let wanted: Vec<_> = (0..100).map(a_file).collect();
-    client.unwrap_ahead(&[ANNA], ahead(&wanted));
-    client.unwrap_ahead(&[ANNA], ahead(&wanted));
+    client.unwrap_ahead(&[ANNA], ahead(ANNA, &wanted));
+    client.unwrap_ahead(&[ANNA], ahead(ANNA, &wanted));
     while Fake::count(&fake.unwraps) < 64 {
         std::thread::yield_now();
     }
@@ -299,7 +304,8 @@ fn keys_asked_for_ahead_are_decided_about_once_and_only_for_their_caller() {
     client.unwrap(BEN, &wanted[0].0, &wanted[0].1).unwrap();
     assert_eq!(client.questions(), alone + 1);
     fake.denied.lock().push(1);
-    client.unwrap_ahead(&[ANNA.to(volume::Operation::Write)], ahead(&wanted[..1]));
+    let writing = ANNA.to(volume::Operation::Write);
+    client.unwrap_ahead(&[ANNA, writing], ahead(writing, &wanted[..1]));
     let (wrapped, context) = &wanted[0];
     let refused = client.unwrap(ANNA.to(volume::Operation::Write), wrapped, context);
     assert_eq!(refused.unwrap_err(), KeyError::Denied);
@@ -312,7 +318,7 @@ fn what_cannot_be_asked_for_ahead_is_asked_for_when_it_is_wanted() {
     let (fake, client) = client();
     let (wrapped, context) = a_file(1);
     fake.away.store(true, Ordering::SeqCst);
-    client.unwrap_ahead(&[ANNA], ahead(&[(wrapped.clone(), context)]));
+    client.unwrap_ahead(&[ANNA], ahead(ANNA, &[(wrapped.clone(), context)]));
     let unreachable = client.unwrap(ANNA, &wrapped, &context);
     assert_eq!(unreachable.unwrap_err(), KeyError::Unreachable);
     fake.away.store(false, Ordering::SeqCst);

@@ -40,6 +40,33 @@ pub struct Scan {
 }
 
 impl Scan {
+    /// Of a directory that was asked for before `uid` came there: these files, and more from `next`
+    /// on; 0: there are none.
+    pub(super) fn covered(uid: u32, asked: HashSet<u64>, next: u64) -> Scan {
+        Scan {
+            uid,
+            last: Some(Instant::now()),
+            ordered: asked.len(),
+            batch: asked.len().clamp(FIRST, MOST),
+            position: next,
+            through: next == 0,
+            asked,
+            ..Scan::default()
+        }
+    }
+
+    /// Takes over what was asked for before.
+    pub(super) fn take_over(&mut self, covered: Scan) {
+        if !self.searching {
+            *self = covered;
+        }
+    }
+
+    /// How many keys lie ready.
+    pub(super) fn ready(&self) -> usize {
+        self.asked.len()
+    }
+
     /// Begins before anything was opened. Gives the size of the batch to ask for, if any.
     pub(super) fn begin(&mut self, uid: u32, before: usize) -> Option<usize> {
         let now = Instant::now();

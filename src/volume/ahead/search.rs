@@ -1,16 +1,15 @@
-//! Finding the keys: one batch of names below, and the headers behind them.
-
-use std::io::IoSliceMut;
+//! Finding the keys of one directory: a batch of names below, and the headers behind them.
 
 use rustix::fs::FileType;
 
+use super::head::key_of;
 use super::scan::Scan;
-use crate::format::{DIR_HEADER, DIR_HEADER_LEN, LowerName, Slots, VolumeId, WrappedKey, classify};
-use crate::lower::{Dir, FileIo, leave_atime};
+use crate::format::{LowerName, VolumeId, classify};
+use crate::lower::{Dir, leave_atime};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
 use crate::volume::directory::DirState;
-use crate::volume::keys::{KeyContext, Purpose};
+use crate::volume::keys::{Caller, KeyAhead};
 use crate::volume::types::Errno;
 
 /// One batch of a [`Scan`].
@@ -19,6 +18,8 @@ pub struct Search {
     pub(super) fd: Arc<Dir>,
     pub(super) volume: VolumeId,
     pub(super) kind: FileType,
+    /// For whom; each wants all of them.
+    pub(super) callers: Vec<Caller>,
     pub(super) left: usize,
     /// Where to count what is found.
     pub(super) count: Option<Arc<AtomicUsize>>,
@@ -30,7 +31,7 @@ impl Search {
     }
 
     /// The keys of at most `most` others.
-    pub(super) fn next(&mut self, most: usize) -> Vec<(WrappedKey, KeyContext)> {
+    pub(super) fn next(&mut self, most: usize) -> Vec<KeyAhead> {
         let mut found = Vec::with_capacity(most);
         while found.is_empty() && self.left > 0 {
             let names = self.names(most.min(self.left)).unwrap_or_else(|error| {
@@ -38,7 +39,10 @@ impl Search {
                 self.left = 0;
                 Vec::new()
             });
-            found.extend(names.iter().filter_map(|name| self.key_of(name)));
+            for name in names {
+                let key = key_of(&self.fd, &name, self.kind, self.volume);
+                found.extend(key.into_iter().flat_map(|key| key.for_each(&self.callers)));
+            }
         }
         found
     }
@@ -56,21 +60,6 @@ impl Search {
         }
         Ok(names.into_iter().map(|(_, name)| name).collect())
     }
-
-    /// Whatever is wrong with one of them is for its own open to find.
-    fn key_of(&self, name: &[u8]) -> Option<(WrappedKey, KeyContext)> {
-        let mut head = [0u8; DIR_HEADER_LEN];
-        let got = read_head(&self.fd, name, self.kind, &mut head).ok()?;
-        let Slots::Newest { header, .. } = Slots::of(&head) else { return None };
-        if got != head.len() {
-            return None;
-        }
-        let purpose = match self.kind {
-            FileType::Directory => Purpose::Directory(header.id()),
-            _ => Purpose::File(header.id()),
-        };
-        Some((header.wrapped().clone(), KeyContext { volume: self.volume, purpose }))
-    }
 }
 
 impl Drop for Search {
@@ -79,23 +68,8 @@ impl Drop for Search {
     }
 }
 
-/// Reads the header of a file, or of a directory.
-fn read_head(
-    fd: &Dir,
-    name: &[u8],
-    kind: FileType,
-    head: &mut [u8; DIR_HEADER_LEN],
-) -> Result<usize, Errno> {
-    let (file, _) = match kind {
-        FileType::Directory => fd.open_dir(name)?.open_file(DIR_HEADER.as_bytes(), false)?,
-        _ => fd.open_file(name, false)?,
-    };
-    leave_atime(file.fd());
-    Ok(file.read_at(&mut [IoSliceMut::new(head)], 0)?)
-}
-
 /// Lower inode number and lower name.
-type Found = (u64, Vec<u8>);
+pub type Found = (u64, Vec<u8>);
 
 /// The next of a kind from a position on, and the position after them; the start again after the
 /// end.
@@ -106,17 +80,30 @@ fn next_names(
     kind: FileType,
 ) -> Result<(Vec<Found>, u64), Errno> {
     let mut names = Vec::with_capacity(count);
+    let next = read_names(fd, from, |its_kind, found| {
+        if its_kind == kind {
+            names.push(found);
+        }
+        names.len() < count
+    })?;
+    Ok((names, next))
+}
+
+/// Offers what is in a directory from a position on, until `each` has enough. Gives the position
+/// to go on at; the start again after the end.
+pub fn read_names(
+    fd: &Dir,
+    from: u64,
+    mut each: impl FnMut(FileType, Found) -> bool,
+) -> Result<u64, Errno> {
     let mut next = 0;
     let dir = fd.open_for_reading()?;
     leave_atime(dir.fd());
     dir.read(from, |entry| {
         let ours = matches!(classify(entry.name), LowerName::Short | LowerName::Long);
-        if ours && entry.kind == kind {
-            names.push((entry.ino, entry.name.to_vec()));
-        }
-        let more = names.len() < count;
+        let more = !ours || each(entry.kind, (entry.ino, entry.name.to_vec()));
         next = if more { 0 } else { entry.next };
         Ok::<_, Errno>(more)
     })?;
-    Ok((names, next))
+    Ok(next)
 }

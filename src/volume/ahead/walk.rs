@@ -3,10 +3,13 @@
 use std::time::Instant;
 
 use super::PAUSE;
-use super::scan::CREDIT;
+use super::onward::{Came, Onward};
+use super::scan::{CREDIT, Scan};
+use super::way::Way;
 use crate::format::FileId;
 use crate::sync::Arc;
 use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::volume::inode::Alias;
 
 /// Directories that somebody may open without opening a file in them, until he is no longer
 /// believed to go through the files.
@@ -35,14 +38,31 @@ pub struct Walk {
     useful: usize,
     /// Keys asked for because a directory was opened.
     ordered: Arc<AtomicUsize>,
+    /// The directory that he came to last: where its name is, and the name.
+    place: Option<Alias>,
+    /// Where he goes from there.
+    pub(super) onward: Onward,
+}
+
+/// What is to be asked for beyond the directory that somebody has come to.
+pub struct Beyond {
+    /// How many keys, the way if it is known, and the turn.
+    pub order: (usize, Option<Way>, u64),
+    /// Where to count them.
+    pub count: Arc<AtomicUsize>,
+    /// The name of the directory beside it that he came from.
+    pub came: Option<Box<[u8]>>,
 }
 
 impl Walk {
-    /// Notes an open. Gives how many there were in the directory before.
-    pub(super) fn note(&mut self, uid: u32, directory: FileId) -> usize {
+    /// Notes an open. Gives how many there were in the directory before, and whether it is another
+    /// directory than the last one.
+    pub(super) fn note(&mut self, uid: u32, directory: FileId) -> (usize, bool) {
         let now = Instant::now();
+        let other = self.directory != Some(directory) || self.uid != uid;
         if self.uid != uid || self.last.is_none_or(|t| now - t >= PAUSE) {
-            *self = Walk { uid, directory: Some(directory), ..Walk::default() };
+            let onward = self.onward.of_another();
+            *self = Walk { uid, directory: Some(directory), onward, ..Walk::default() };
         } else if self.directory != Some(directory) {
             self.before = std::mem::take(&mut self.opened);
             self.directory = Some(directory);
@@ -50,7 +70,31 @@ impl Walk {
         self.last = Some(now);
         self.opened += 1;
         self.listed = 0;
-        self.before
+        (self.before, other)
+    }
+
+    /// He comes into a directory that has this lower inode number. Gives how, and what was asked
+    /// for there.
+    pub(super) fn comes_to(&mut self, ino: u64) -> (Came, Option<Scan>) {
+        self.onward.comes_to(ino)
+    }
+
+    /// To be called after [`Walk::comes_to`], with the name of that directory. Gives what to ask
+    /// for beyond it, if he goes through files whose keys have to be asked for.
+    pub(super) fn beyond(&mut self, came: Came, place: Option<Alias>) -> Option<Beyond> {
+        let from = std::mem::replace(&mut self.place, place);
+        let worth = self.opened + self.before >= 2 && self.cold > 0 && self.is_worth();
+        if !worth {
+            return None;
+        }
+        let order = self.onward.order(came, self.opened.max(self.before))?;
+        let beside = |from: &Alias| self.place.as_ref().is_some_and(|at| at.parent == from.parent);
+        let came = from.filter(beside).map(|from| from.lower);
+        Some(Beyond { order, count: Arc::clone(&self.ordered), came })
+    }
+
+    fn is_worth(&self) -> bool {
+        self.ordered.load(Ordering::Relaxed) <= CREDIT + self.useful * WORTH
     }
 
     /// Notes whether the key of the file just opened had to be asked for, or had been, `ahead`.
@@ -68,8 +112,7 @@ impl Walk {
         }
         self.listed += 1;
         let goes_through = self.opened + self.before >= 2 && self.listed <= LISTED;
-        let worth = self.ordered.load(Ordering::Relaxed) <= CREDIT + self.useful * WORTH;
-        (goes_through && worth && self.cold > 0)
+        (goes_through && self.is_worth() && self.cold > 0)
             .then(|| (self.opened.max(self.before), Arc::clone(&self.ordered)))
     }
 }
@@ -83,9 +126,11 @@ mod tests {
     fn a_walk_tells_how_many_were_opened_where_one_comes_from() {
         let mut walk = Walk::default();
         let (here, there) = (FileId([1; 16]), FileId([2; 16]));
-        assert_eq!((walk.note(7, here), walk.note(7, here), walk.note(7, there)), (0, 0, 2));
-        assert_eq!(walk.note(7, here), 1);
-        assert_eq!(walk.note(8, here), 0, "another user");
+        assert_eq!(walk.note(7, here), (0, true));
+        assert_eq!(walk.note(7, here), (0, false));
+        assert_eq!(walk.note(7, there), (2, true));
+        assert_eq!(walk.note(7, here), (1, true));
+        assert_eq!(walk.note(8, here), (0, true), "another user");
     }
 
     #[test]
