@@ -115,6 +115,7 @@ impl Volume {
     /// After the kernel has forgotten many inodes: makes the table of them smaller, and gives true,
     /// for a heap that has many holes now. To be called every few seconds.
     pub fn tidy_up(&self) -> bool {
+        self.rest_ahead();
         self.inodes.tidy_up()
     }
 

@@ -172,6 +172,12 @@ impl Volume {
         way
     }
 
+    /// Lets go of what was kept for somebody who went through directories and does not any more. To
+    /// be called every few seconds.
+    pub(super) fn rest_ahead(&self) {
+        self.walk.lock().rest();
+    }
+
     /// The search is made where the keys are asked for: whoever opened a file does not wait.
     fn ask_batch(
         &self,

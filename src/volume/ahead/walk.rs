@@ -73,6 +73,14 @@ impl Walk {
         (self.before, other)
     }
 
+    /// Lets go of directories that nobody has come to for long: their descriptors would keep what
+    /// is removed below.
+    pub(super) fn rest(&mut self) {
+        if self.last.is_none_or(|t| t.elapsed() >= PAUSE) {
+            self.onward = self.onward.of_another();
+        }
+    }
+
     /// He comes into a directory that has this lower inode number. Gives how, and what was asked
     /// for there.
     pub(super) fn comes_to(&mut self, ino: u64) -> (Came, Option<Scan>) {
@@ -121,6 +129,18 @@ impl Walk {
 mod tests {
     use super::super::scan::FIRST;
     use super::*;
+
+    #[test]
+    fn who_has_gone_leaves_nothing_open() {
+        let mut walk = Walk::default();
+        walk.note(7, FileId([1; 16]));
+        assert_eq!(walk.comes_to(1).0, Came::Elsewhere);
+        walk.rest();
+        assert_eq!(walk.comes_to(1).0, Came::Back, "he is still there");
+        walk.last = Instant::now().checked_sub(PAUSE);
+        walk.rest();
+        assert_eq!(walk.comes_to(1).0, Came::Elsewhere);
+    }
 
     #[test]
     fn a_walk_tells_how_many_were_opened_where_one_comes_from() {

@@ -103,14 +103,15 @@ impl Way {
                 continue;
             }
             let inside = Arc::new(inside);
-            let (mut files, mut dirs) = (Vec::new(), VecDeque::new());
+            let (mut files, mut dirs, mut seen) = (Vec::new(), VecDeque::new(), 0_usize);
             let position = read_names(&inside, 0, |kind, found| {
                 match kind {
                     FileType::RegularFile => files.push(found),
                     FileType::Directory => dirs.push_back(found),
                     _ => {}
                 }
-                files.len() < MOST && dirs.len() < LISTED
+                seen += 1;
+                files.len() < MOST && seen < LISTED
             });
             let Ok(position) = position else { continue };
             if !dirs.is_empty() {
