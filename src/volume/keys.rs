@@ -255,9 +255,10 @@ pub trait DataKeys: Send + Sync + 'static {
     }
 
     /// Tells that `callers` are likely to want the keys next that `next` finds, which may be asked
-    /// on another thread and names nobody else. Whoever can unwraps them together, with a decision and a record each,
-    /// and answers from memory when they are asked for; the records say that they were asked for
-    /// ahead. Nothing comes back, and nothing is promised.
+    /// on another thread and names nobody else. Whoever can unwraps them together, with a decision
+    /// and a record each, and answers from memory when they are asked for; the records say that they
+    /// were asked for ahead. Nothing comes back, and nothing is promised; after a question of which
+    /// nothing was granted no more is asked.
     fn unwrap_ahead(&self, callers: &[Caller], next: KeysAhead) {
         let _ = (callers, next);
     }

@@ -7,7 +7,8 @@
 //! in one question: as many decisions, as many lines, one sync. The next question goes out when
 //! half of what the last one brought was used, so that nobody waits for it. Whoever had to ask in
 //! the last directories has it done in the next one as soon as he opens that, before he has read
-//! its names: most directories are too small for a second file to gain much. The keys of
+//! its names: most directories are too small for a second file to gain much; and then in those that
+//! come next on his way (`onward`, `way`), so that they are there when he comes. The keys of
 //! directories, which are the filesystem's own to ask for, come in the same way. All of them stay
 //! in the key client's cache, where each open must still find its decision.
 

@@ -96,12 +96,14 @@ impl Way {
                     (dir, next)
                 }
             };
-            let Some((ino, name)) = next.pop_front() else { continue };
+            let Some((_, name)) = next.pop_front() else { continue };
             self.levels.push(Level::Listed { dir: Arc::clone(&dir), next });
             let Ok(inside) = dir.open_dir(&name) else { continue };
-            if !inside.stat_self().is_ok_and(|st| self.walker.may_list(&st)) {
-                continue;
-            }
+            // Its number as statx has it: a listing of overlayfs may show another one.
+            let ino = match inside.stat_self() {
+                Ok(st) if self.walker.may_list(&st) => st.ino,
+                _ => continue,
+            };
             let inside = Arc::new(inside);
             let (mut files, mut dirs, mut seen) = (Vec::new(), VecDeque::new(), 0_usize);
             let position = read_names(&inside, 0, |kind, found| {
