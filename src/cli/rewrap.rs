@@ -1,6 +1,7 @@
 //! `kmsfs rewrap`: of a volume that is not mounted, here; of a mount, by speaking to it.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{scope, sleep};
@@ -132,7 +133,18 @@ fn tell(mount: &Path, command: &str) -> Result<(), CliError> {
     })
 }
 
+/// Waits until all is under the versions that the key service has by now: what was rotated before
+/// this call counts, also if the mount has not heard of it yet.
 fn wait(mount: &Path, out: Out) -> Result<Status, CliError> {
+    match tell(mount, "look") {
+        // Whoever may not tell it waits for what it has heard of by itself.
+        Err(CliError::Io { source, .. })
+            if matches!(
+                source.kind(),
+                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
+            ) => {}
+        told => told?,
+    }
     let bar = bar(out);
     loop {
         let status = status(mount)?;

@@ -50,6 +50,22 @@ struct Shared {
     complete: AtomicBool,
     /// Commands so far, so that the thread notices that the state is to be saved.
     commands: AtomicU64,
+    /// How often somebody wanted the key service to be asked anew: the thread notices a change by
+    /// itself, but a moment after the command that made it has ended.
+    looks_wanted: AtomicU64,
+    /// Up to which of them it has been, and what was found carried through.
+    looked: AtomicU64,
+}
+
+/// What comes after a look at the keys' versions.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// Nothing, until something changes again.
+    Done,
+    /// Another look, after a while: something could not be carried through.
+    Later,
+    /// Another look as soon as it is resumed, even if that was a moment ago.
+    Resumed,
 }
 
 struct Mounted<'a> {
@@ -72,6 +88,8 @@ impl Live {
             paused: AtomicBool::new(state.paused),
             complete: AtomicBool::new(false),
             commands: AtomicU64::new(0),
+            looks_wanted: AtomicU64::new(0),
+            looked: AtomicU64::new(0),
             place: lower.to_string_lossy().into_owned(),
             state: Mutex::new(state),
         });
@@ -103,7 +121,9 @@ fn be_nice() {
 
 impl Control for Shared {
     fn status(&self) -> String {
-        let complete = self.complete.load(Ordering::Relaxed);
+        let looked = self.looked.load(Ordering::SeqCst);
+        let current = looked == self.looks_wanted.load(Ordering::SeqCst);
+        let complete = current && self.complete.load(Ordering::SeqCst);
         let status = Status::of(&self.state.lock(), &self.progress, &self.pace, complete);
         serde_json::to_string(&status).unwrap_or_default()
     }
@@ -116,6 +136,13 @@ impl Control for Shared {
         match text.split_once(' ').unwrap_or((text, "")) {
             ("pause", "") => pause(true),
             ("resume", "") => pause(false),
+            ("look", "") => {
+                // While it is paused nothing is carried through, and whoever waits is told so.
+                if !self.paused.load(Ordering::SeqCst) {
+                    self.looks_wanted.fetch_add(1, Ordering::SeqCst);
+                }
+                return Ok(());
+            }
             ("limit", rate) => {
                 let rate = rate.parse().map_err(|_| Errno::EINVAL)?;
                 self.state.lock().limit = rate;
@@ -143,26 +170,28 @@ impl Shared {
                 obeyed = commands;
                 self.save(volume);
             }
-            let epoch = (keys.epoch(), volume.cmks().len());
+            let wanted = self.looks_wanted.load(Ordering::SeqCst);
+            let epoch = (keys.epoch(), volume.cmks().len(), wanted);
             let early = not_before.is_some_and(|at| Instant::now() < at);
             if !self.paused.load(Ordering::SeqCst) && !early && seen != Some(epoch) {
-                let again = match self.due(volume, keys) {
+                let next = match self.due(volume, keys) {
                     Ok(Some(sealing)) => {
-                        self.complete.store(false, Ordering::Relaxed);
+                        self.complete.store(false, Ordering::SeqCst);
                         self.round(volume, keys, &sealing)
                     }
                     Ok(None) => {
-                        self.complete.store(true, Ordering::Relaxed);
-                        false
+                        self.complete.store(true, Ordering::SeqCst);
+                        Next::Done
                     }
                     Err(error) => {
                         tracing::debug!(%error, "the versions of keys are asked for again");
-                        true
+                        Next::Later
                     }
                 };
-                not_before = again.then(|| Instant::now() + AGAIN);
-                if not_before.is_none() && !self.stops() {
+                not_before = (next == Next::Later).then(|| Instant::now() + AGAIN);
+                if next == Next::Done {
                     seen = Some(epoch);
+                    self.looked.store(wanted, Ordering::SeqCst);
                     // Moved meanwhile: looked at again.
                     continue;
                 }
@@ -196,8 +225,8 @@ impl Shared {
         Ok((behind || unfinished).then_some(sealing))
     }
 
-    /// One round. `true`: there is to be another one after a while.
-    fn round(&self, volume: &Volume, keys: &dyn DataKeys, before: &Targets) -> bool {
+    /// One round.
+    fn round(&self, volume: &Volume, keys: &dyn DataKeys, before: &Targets) -> Next {
         let mut state = self.state.lock().clone();
         let site = Mounted { volume, shared: self };
         let save = |state: &State| {
@@ -225,15 +254,15 @@ impl Shared {
                 let told = complete.then(|| self.prove(volume, keys, before, &state));
                 if let Some(Err(error)) = told {
                     tracing::warn!(%error, "the key service does not know yet that all is done");
-                    return true;
+                    return Next::Later;
                 }
-                self.complete.store(complete, Ordering::Relaxed);
-                !complete
+                self.complete.store(complete, Ordering::SeqCst);
+                if complete { Next::Done } else { Next::Later }
             }
-            Err(Ended::Stopped) => false,
+            Err(Ended::Stopped) => Next::Resumed,
             Err(error) => {
                 tracing::warn!(%error, "re-wrapping waits");
-                true
+                Next::Later
             }
         }
     }

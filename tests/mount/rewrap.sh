@@ -228,6 +228,14 @@ check "unmount" "$KMSFS" umount "$MNT"
 check "all headers are under version $VERSION" all_under $VERSION
 check "the volume is undamaged" "$KMSFS" fsck "$LOWER" --data --kms "unix:$KMS_SOCKET"
 
+# ---- whoever waits straight after a rotation waits for that one
+check "mount" mount_it
+for v in $(seq $((VERSION + 1)) $((VERSION + 10))); do
+    rotate && wait_complete >"$WORK/status" && all_under "$v" >"$WORK/left" || break
+done
+same "ten rotations, each waited for at once" "$((VERSION + 10)) " "$v $(cat "$WORK/left")"
+check "unmount" "$KMSFS" umount "$MNT"
+
 # ---- another key, by headers alone; files of a mount that was killed would be put in order as well
 check "mount" mount_it
 cp -a "$MNT/tree/d0" "$MNT/settled"
