@@ -137,11 +137,14 @@ fn tell(mount: &Path, command: &str) -> Result<(), CliError> {
 /// this call counts, also if the mount has not heard of it yet.
 fn wait(mount: &Path, out: Out) -> Result<Status, CliError> {
     match tell(mount, "look") {
-        // Whoever may not tell it waits for what it has heard of by itself.
+        // Whoever may not tell it, or a mount of an earlier release, waits for what it has heard of
+        // by itself.
         Err(CliError::Io { source, .. })
             if matches!(
                 source.kind(),
-                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
+                ErrorKind::PermissionDenied
+                    | ErrorKind::ReadOnlyFilesystem
+                    | ErrorKind::InvalidInput
             ) => {}
         told => told?,
     }

@@ -136,11 +136,9 @@ impl Control for Shared {
         match text.split_once(' ').unwrap_or((text, "")) {
             ("pause", "") => pause(true),
             ("resume", "") => pause(false),
+            // While it is paused nothing is looked at either: then nobody knows that all is done.
             ("look", "") => {
-                // While it is paused nothing is carried through, and whoever waits is told so.
-                if !self.paused.load(Ordering::SeqCst) {
-                    self.looks_wanted.fetch_add(1, Ordering::SeqCst);
-                }
+                self.looks_wanted.fetch_add(1, Ordering::SeqCst);
                 return Ok(());
             }
             ("limit", rate) => {

@@ -185,7 +185,7 @@ pub struct KeyAhead {
     pub context: KeyContext,
 }
 
-/// Finds such keys: at most so many as are asked for, none when there are no more.
+/// Finds such keys, of at most so many objects; none when there are no more.
 pub type KeysAhead = Box<dyn FnMut(usize) -> Vec<KeyAhead> + Send>;
 
 /// Makes, unwraps and re-wraps data keys, and decides for whom.

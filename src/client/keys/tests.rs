@@ -18,6 +18,8 @@ struct Fake {
     made: AtomicUsize,
     batches: Mutex<Vec<u16>>,
     unwraps: AtomicUsize,
+    /// How many keys each question asked ahead was of.
+    early: Mutex<Vec<usize>>,
     decisions: AtomicUsize,
     reported: Mutex<Vec<CachedUse>>,
     tampered: Mutex<Vec<String>>,
@@ -73,6 +75,7 @@ impl KmsConn for Fake {
                 }
             }
             Ask::UnwrapAhead { caller, items } => {
+                self.early.lock().push(items.len());
                 self.unwraps.fetch_add(items.len(), Ordering::SeqCst);
                 let key = |(wrapped, _): (Wrapped, _)| {
                     let key = wrapped.blob.try_into().ok().filter(|_| !self.refuses(caller))?;
@@ -311,6 +314,21 @@ fn keys_asked_for_ahead_are_decided_about_once_and_only_for_their_caller() {
     assert_eq!(refused.unwrap_err(), KeyError::Denied);
     fake.bump();
     assert_eq!(client.unwrap(ANNA, wrapped, context).unwrap_err(), KeyError::Denied);
+}
+
+#[test]
+fn a_question_of_which_nothing_is_granted_is_the_last() {
+    let (fake, client) = client();
+    let wanted: Vec<_> = (0..100).map(a_file).collect();
+    fake.denied.lock().push(1);
+    client.unwrap_ahead(&[ANNA], ahead(ANNA, &wanted));
+    // The one that asks does one thing after the other: this is answered after that.
+    let bens: Vec<_> = (200..208).map(a_file).collect();
+    client.unwrap_ahead(&[BEN], ahead(BEN, &bens));
+    while Fake::count(&fake.unwraps) < 16 {
+        std::thread::yield_now();
+    }
+    assert_eq!(*fake.early.lock(), [8, 8]);
 }
 
 #[test]

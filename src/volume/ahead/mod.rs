@@ -12,6 +12,7 @@
 //! directories, which are the filesystem's own to ask for, come in the same way. All of them stay
 //! in the key client's cache, where each open must still find its decision.
 
+mod budget;
 mod head;
 mod onward;
 mod scan;
@@ -26,7 +27,6 @@ use rustix::fs::FileType;
 
 use crate::lower::Dir;
 use crate::sync::Arc;
-use crate::sync::atomic::AtomicUsize;
 
 use super::Volume;
 use super::directory::DirState;
@@ -36,6 +36,7 @@ use super::keys::{Caller, Operation};
 pub(super) use scan::Scan;
 pub(super) use walk::Walk;
 
+use budget::Budget;
 use onward::Came;
 use search::Search;
 use walk::Beyond;
@@ -87,10 +88,10 @@ impl Volume {
     /// To be called when somebody opens a directory, who has the right to.
     pub(super) fn ask_ahead_in(&self, inode: &Arc<Inode>, state: &Arc<DirState>, caller: Caller) {
         let Caller::User { uid, .. } = caller else { return };
-        let Some((before, count)) = self.walk.lock().lists(uid) else { return };
+        let Some((before, budget)) = self.walk.lock().lists(uid) else { return };
         let came = self.comes_to(inode, state);
         if came == Came::Elsewhere {
-            self.ask_all_in(inode, state, caller, before, &count);
+            self.ask_all_in(inode, state, caller, before, &budget);
         }
         self.ask_beyond(inode, came, caller);
     }
@@ -102,7 +103,7 @@ impl Volume {
         state: &Arc<DirState>,
         caller: Caller,
         before: usize,
-        count: &Arc<AtomicUsize>,
+        budget: &Arc<Budget>,
     ) {
         let Caller::User { uid, .. } = caller else { return };
         let Ok(fd) = self.dir_fd(inode, state) else { return };
@@ -115,8 +116,8 @@ impl Volume {
             (FileType::Directory, batch, vec![Caller::Service, caller.to(Operation::List)])
         });
         for (kind, batch, callers) in files.into_iter().chain(dirs) {
-            let count = Some(Arc::clone(count));
-            self.ask_batch(Arc::clone(state), Arc::clone(&fd), &callers, batch, kind, count);
+            let budget = Some(Arc::clone(budget));
+            self.ask_batch(Arc::clone(state), Arc::clone(&fd), &callers, batch, kind, budget);
         }
     }
 
@@ -133,20 +134,23 @@ impl Volume {
     /// Asks for what comes after the directory that `caller` has come to.
     fn ask_beyond(&self, inode: &Arc<Inode>, came: Came, caller: Caller) {
         let Caller::User { uid, gid, .. } = caller else { return };
-        let Some(Beyond { order, count, came }) = self.walk.lock().beyond(came, inode.alias())
+        let Some(Beyond { order, budget, came }) =
+            self.walk.lock().beyond(uid, came, inode.alias())
         else {
             return;
         };
         let (left, way, turn) = order;
+        let walker = Walker { uid, gid };
+        let way = way.filter(|way| way.is_of(walker));
         let mut search = onward::Search {
             walk: Arc::clone(&self.walk),
             turn,
-            way: way.unwrap_or_else(|| self.way_from(inode, came, Walker { uid, gid })),
+            way: way.unwrap_or_else(|| self.way_from(inode, came, walker)),
             volume: self.id,
             caller,
             uid,
             left,
-            count,
+            budget,
             names: VecDeque::new(),
         };
         let callers = [caller.to(Operation::Read), Caller::Service, caller.to(Operation::List)];
@@ -187,10 +191,10 @@ impl Volume {
         callers: &[Caller],
         batch: usize,
         kind: FileType,
-        count: Option<Arc<AtomicUsize>>,
+        budget: Option<Arc<Budget>>,
     ) {
         let (volume, left, owned) = (self.id, batch, callers.to_vec());
-        let mut search = Search { state, fd, volume, kind, callers: owned, left, count };
+        let mut search = Search { state, fd, volume, kind, callers: owned, left, budget };
         let next = Box::new(move |most| search.next(most));
         self.keys.unwrap_ahead(callers, next);
     }

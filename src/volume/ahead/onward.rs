@@ -5,13 +5,13 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use rustix::fs::FileType;
 
 use super::MOST;
+use super::budget::Budget;
 use super::head::key_of;
 use super::scan::Scan;
 use super::walk::Walk;
-use super::way::Way;
+use super::way::{Step, Stop, Way};
 use crate::format::VolumeId;
 use crate::lower::Dir;
-use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
 use crate::volume::keys::{Caller, KeyAhead, Operation};
 
@@ -116,7 +116,7 @@ pub struct Search {
     pub(super) uid: u32,
     pub(super) left: usize,
     /// Where to count what is found.
-    pub(super) count: Arc<AtomicUsize>,
+    pub(super) budget: Arc<Budget>,
     /// Found, but not read yet.
     pub(super) names: VecDeque<(Arc<Dir>, Vec<u8>, FileType)>,
 }
@@ -144,32 +144,44 @@ impl Search {
         found
     }
 
-    /// Takes the next directory of the way; `false` if there is none, or he has turned elsewhere.
+    /// Takes the next step of the way; `false` if there is none, or he has turned elsewhere.
     fn goes_on(&mut self) -> bool {
-        let Some(stop) = self.way.next() else { return false };
-        let mut walk = self.walk.lock();
-        let onward = &mut walk.onward;
-        if onward.turn != self.turn {
+        if self.walk.lock().onward.turn != self.turn {
             self.left = 0;
             return false;
         }
-        if onward.been.contains(&stop.ino) {
-            return true;
+        match self.way.next() {
+            Step::Over => return false,
+            Step::Looked(work) => self.charge(work),
+            Step::Stop(stop) => self.stops_at(stop),
+        }
+        true
+    }
+
+    /// What was looked at costs as well, whatever is found there.
+    fn charge(&mut self, keys: usize) {
+        self.budget.order_beyond(keys);
+        self.left = self.left.saturating_sub(keys);
+    }
+
+    fn stops_at(&mut self, stop: Stop) {
+        let mut walk = self.walk.lock();
+        let onward = &mut walk.onward;
+        if onward.turn != self.turn || onward.been.contains(&stop.ino) {
+            drop(walk);
+            return self.charge(1);
         }
         if onward.covered.len() >= COVERED {
             onward.covered.clear();
         }
         let asked: HashSet<u64> = stop.files.iter().map(|(ino, _)| *ino).collect();
-        let keys = stop.files.len() + 1;
         onward.covered.insert(stop.ino, Scan::covered(self.uid, asked, stop.position));
         drop(walk);
-        self.count.fetch_add(keys, Ordering::Relaxed);
-        self.left = self.left.saturating_sub(keys);
+        self.charge(stop.files.len() + 1);
         self.names.push_back((stop.parent, stop.name, FileType::Directory));
         let dir = stop.dir;
         let files = stop.files.into_iter();
         self.names.extend(files.map(|(_, name)| (Arc::clone(&dir), name, FileType::RegularFile)));
-        true
     }
 }
 
@@ -193,11 +205,21 @@ mod tests {
     }
 
     /// The search that was ordered has ended, with a way that goes on.
-    fn searched(onward: &mut Onward) {
+    fn searched(onward: &mut Onward) -> Arc<Dir> {
         let mut way = Way::of(Walker { uid: 7, gid: 7 });
-        let here = Dir::new(std::fs::File::open("/").unwrap().into());
-        way.begin(Arc::new(here), None, None);
+        let here = Arc::new(Dir::new(std::fs::File::open("/").unwrap().into()));
+        way.begin(Arc::clone(&here), None, None);
         onward.way = Going::On(way);
+        here
+    }
+
+    #[test]
+    fn who_has_gone_leaves_nothing_open() {
+        let mut walk = Walk::default();
+        let open = searched(&mut walk.onward);
+        assert_eq!(Arc::strong_count(&open), 2);
+        walk.rest();
+        assert_eq!(Arc::strong_count(&open), 1);
     }
 
     #[test]

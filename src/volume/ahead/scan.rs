@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
+use super::walk::LOST;
 use super::{MOST, PAUSE};
 
 /// Keys searched at once: few at first, more as they prove useful.
@@ -24,8 +25,10 @@ pub struct Scan {
     uid: u32,
     last: Option<Instant>,
     opened: usize,
-    /// Opens whose key was asked for ahead.
+    /// Opens whose key was asked for ahead, and there.
     useful: usize,
+    /// Opens one after the other whose key was asked for ahead and was not there.
+    lost: usize,
     /// Keys asked for ahead.
     ordered: usize,
     batch: usize,
@@ -117,7 +120,13 @@ impl Scan {
         self.last = Some(now);
         self.opened += 1;
         let known = self.asked.remove(&lower_ino);
-        self.useful += usize::from(known);
+        self.useful += usize::from(known && !missed);
+        self.lost = if known && missed { self.lost + 1 } else { 0 };
+        if self.lost >= LOST {
+            // They have expired, or something changed in the key service: from the start.
+            self.asked.clear();
+            (self.lost, self.position, self.through) = (0, 0, false);
+        }
         let wanted = match self.batch {
             0 => missed && self.opened.max(before) >= 2,
             _ => missed || known && !self.through && self.asked.len() <= self.batch / 2,
@@ -197,6 +206,23 @@ mod tests {
         let (batches, _) = go(&mut Scan::default(), far, 1_000_000, 0);
         let ordered: usize = batches.iter().sum();
         assert!(ordered < CREDIT + (TRIAL + 8) * CREDIT_PER_OPEN, "{ordered}");
+    }
+
+    #[test]
+    fn what_was_asked_for_and_is_not_there_is_asked_for_again() {
+        let mut scan = Scan::covered(7, (0..200).collect(), 0);
+        let orders = |scan: &mut Scan, files: std::ops::Range<u64>| {
+            files
+                .filter_map(|file| scan.note(7, file, true, 200).1.map(|_| file))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(orders(&mut scan, 0..1), [0], "a question asks for more");
+        scan.searching = false;
+        scan.position = 5;
+        orders(&mut scan, 1..16);
+        assert!(scan.asked.is_empty() && scan.position == 0 && scan.useful == 0);
+        scan.searching = false;
+        assert_eq!(orders(&mut scan, 16..20), [16]);
     }
 
     #[test]

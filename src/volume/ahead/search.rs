@@ -2,11 +2,11 @@
 
 use rustix::fs::FileType;
 
+use super::budget::Budget;
 use super::head::key_of;
 use super::scan::Scan;
 use crate::format::{LowerName, VolumeId, classify};
 use crate::lower::{Dir, leave_atime};
-use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{Arc, Mutex};
 use crate::volume::directory::DirState;
 use crate::volume::keys::{Caller, KeyAhead};
@@ -22,7 +22,7 @@ pub struct Search {
     pub(super) callers: Vec<Caller>,
     pub(super) left: usize,
     /// Where to count what is found.
-    pub(super) count: Option<Arc<AtomicUsize>>,
+    pub(super) budget: Option<Arc<Budget>>,
 }
 
 impl Search {
@@ -55,8 +55,8 @@ impl Search {
         let new = self.scan().lock().found(names.iter().map(|(ino, _)| *ino), next);
         let mut new = new.into_iter();
         names.retain(|_| new.next() == Some(true));
-        if let Some(count) = &self.count {
-            count.fetch_add(names.len(), Ordering::Relaxed);
+        if let Some(budget) = &self.budget {
+            budget.order(names.len());
         }
         Ok(names.into_iter().map(|(_, name)| name).collect())
     }

@@ -13,6 +13,12 @@ use crate::sync::Arc;
 /// Most names of a directory that are looked at.
 const LISTED: usize = 4096;
 
+/// So many of them are as much work as one key.
+const NAMES_PER_KEY: usize = 32;
+
+/// Most directories inside one another of which it is kept what is left there: each is open.
+const DEPTH: usize = 32;
+
 /// A directory on the way.
 pub struct Stop {
     /// Where its name is.
@@ -29,10 +35,20 @@ pub struct Stop {
     pub position: u64,
 }
 
+/// What comes of going on.
+pub enum Step {
+    /// A directory that he will come to.
+    Stop(Stop),
+    /// Nothing yet, for as much work as so many keys are.
+    Looked(usize),
+    /// The way has ended.
+    Over,
+}
+
 /// Who goes it, as far as mode bits are concerned: user and group. A directory that these let
 /// nobody into is left out, since every key that is asked for leaves a line that names him. Of his
 /// other groups and of access lists nothing is known here: whoever these let in asks for himself.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Walker {
     /// User.
     pub uid: u32,
@@ -81,69 +97,93 @@ impl Way {
         Way { walker: self.walker, levels: std::mem::take(&mut self.levels) }
     }
 
+    /// Whether it is this one who goes it.
+    pub fn is_of(&self, walker: Walker) -> bool {
+        self.walker == walker
+    }
+
     /// It has come to its end.
     pub fn is_over(&self) -> bool {
         self.levels.is_empty()
     }
 
-    /// The next directory. What cannot be read is left out: whoever comes there will be told.
-    pub fn next(&mut self) -> Option<Stop> {
-        loop {
-            let (dir, mut next) = match self.levels.pop()? {
-                Level::Listed { dir, next } => (dir, next),
-                Level::New { dir, from, came } => {
-                    let next = beside(&dir, from.as_deref(), came.as_deref());
-                    (dir, next)
-                }
-            };
-            let Some((_, name)) = next.pop_front() else { continue };
-            self.levels.push(Level::Listed { dir: Arc::clone(&dir), next });
-            let Ok(inside) = dir.open_dir(&name) else { continue };
-            // Its number as statx has it: a listing of overlayfs may show another one.
-            let ino = match inside.stat_self() {
-                Ok(st) if self.walker.may_list(&st) => st.ino,
-                _ => continue,
-            };
-            let inside = Arc::new(inside);
-            let (mut files, mut dirs, mut seen) = (Vec::new(), VecDeque::new(), 0_usize);
-            let position = read_names(&inside, 0, |kind, found| {
-                match kind {
-                    FileType::RegularFile => files.push(found),
-                    FileType::Directory => dirs.push_back(found),
-                    _ => {}
-                }
-                seen += 1;
-                files.len() < MOST && seen < LISTED
-            });
-            let Ok(position) = position else { continue };
-            if !dirs.is_empty() {
-                self.levels.push(Level::Listed { dir: Arc::clone(&inside), next: dirs });
+    /// One step. What cannot be read is left out: whoever comes there will be told.
+    pub fn next(&mut self) -> Step {
+        let (dir, mut next) = match self.levels.pop() {
+            None => return Step::Over,
+            Some(Level::Listed { dir, next }) => (dir, next),
+            Some(Level::New { dir, from, came }) => {
+                let (next, seen) = self.beside(&dir, from.as_deref(), came.as_deref());
+                self.keep(dir, next);
+                return Step::Looked(1 + seen / NAMES_PER_KEY);
             }
-            return Some(Stop { parent: dir, name, ino, dir: inside, files, position });
-        }
+        };
+        let Some((_, name)) = next.pop_front() else { return Step::Looked(0) };
+        self.keep(Arc::clone(&dir), next);
+        self.go_into(dir, name).map_or(Step::Looked(1), Step::Stop)
     }
-}
 
-fn beside(dir: &Dir, from: Option<&[u8]>, came: Option<&[u8]>) -> VecDeque<Found> {
-    let (mut dirs, mut seen) = (VecDeque::new(), 0_usize);
-    let read = read_names(dir, 0, |kind, found| {
-        if kind == FileType::Directory {
-            dirs.push_back(found);
+    /// What is left of a directory. At the innermost he will be first.
+    fn keep(&mut self, dir: Arc<Dir>, next: VecDeque<Found>) {
+        if next.is_empty() {
+            return;
         }
-        seen += 1;
-        seen < LISTED
-    });
-    let Some(from) = from.filter(|_| read.is_ok()) else { return dirs };
-    let Some(at) = dirs.iter().position(|(_, name)| **name == *from) else {
-        return VecDeque::new();
-    };
-    let after = dirs.split_off(at + 1);
-    let back = after.front().is_some_and(|(_, name)| came.is_some_and(|came| **name == *came));
-    if !back {
-        return after;
+        if self.levels.len() >= DEPTH {
+            self.levels.remove(0);
+        }
+        self.levels.push(Level::Listed { dir, next });
     }
-    dirs.pop_back();
-    dirs.into_iter().rev().collect()
+
+    fn go_into(&mut self, parent: Arc<Dir>, name: Vec<u8>) -> Option<Stop> {
+        let dir = Arc::new(parent.open_dir(&name).ok()?);
+        // Its number as statx has it: a listing of overlayfs may show another one.
+        let st = dir.stat_self().ok().filter(|st| self.walker.may_list(st))?;
+        let (mut files, mut dirs, mut seen) = (Vec::new(), VecDeque::new(), 0_usize);
+        let position = read_names(&dir, 0, |kind, found| {
+            match kind {
+                FileType::RegularFile => files.push(found),
+                FileType::Directory => dirs.push_back(found),
+                _ => {}
+            }
+            seen += 1;
+            files.len() < MOST && seen < LISTED
+        })
+        .ok()?;
+        self.keep(Arc::clone(&dir), dirs);
+        Some(Stop { parent, name, ino: st.ino, dir, files, position })
+    }
+
+    /// The directories in one, on the way that comes from `came` to `from`, and how many names were
+    /// looked at. None if he may not list it himself.
+    fn beside(
+        &self,
+        dir: &Dir,
+        from: Option<&[u8]>,
+        came: Option<&[u8]>,
+    ) -> (VecDeque<Found>, usize) {
+        let (mut dirs, mut seen) = (VecDeque::new(), 0_usize);
+        if !dir.stat_self().is_ok_and(|st| self.walker.may_list(&st)) {
+            return (dirs, seen);
+        }
+        let read = read_names(dir, 0, |kind, found| {
+            if kind == FileType::Directory {
+                dirs.push_back(found);
+            }
+            seen += 1;
+            seen < LISTED
+        });
+        let Some(from) = from.filter(|_| read.is_ok()) else { return (dirs, seen) };
+        let Some(at) = dirs.iter().position(|(_, name)| **name == *from) else {
+            return (VecDeque::new(), seen);
+        };
+        let after = dirs.split_off(at + 1);
+        let back = after.front().is_some_and(|(_, name)| came.is_some_and(|came| **name == *came));
+        if !back {
+            return (after, seen);
+        }
+        dirs.pop_back();
+        (dirs.into_iter().rev().collect(), seen)
+    }
 }
 
 #[cfg(test)]
@@ -192,8 +232,18 @@ mod tests {
         names
     }
 
+    fn stop(way: &mut Way) -> Option<Stop> {
+        loop {
+            match way.next() {
+                Step::Stop(stop) => return Some(stop),
+                Step::Looked(_) => {}
+                Step::Over => return None,
+            }
+        }
+    }
+
     fn follow(way: &mut Way) -> Vec<(Vec<u8>, usize)> {
-        std::iter::from_fn(|| way.next()).map(|stop| (stop.name, stop.files.len())).collect()
+        std::iter::from_fn(|| stop(way)).map(|stop| (stop.name, stop.files.len())).collect()
     }
 
     fn named(name: &[u8]) -> Option<Box<[u8]>> {
@@ -227,7 +277,7 @@ mod tests {
         let names = follow(&mut way).into_iter().map(|(name, _)| name);
         assert_eq!(names.collect::<Vec<_>>(), [order[0].clone(), lower("inner").into_bytes()]);
         way.begin(open(top.path()), named(b"gone"), None);
-        assert!(way.next().is_none());
+        assert!(stop(&mut way).is_none());
     }
 
     #[test]
@@ -238,7 +288,7 @@ mod tests {
         (0..MOST + 1).for_each(|n| drop(File::create(large.join(lower(&n.to_string()))).unwrap()));
         let mut way = Way::of(ROOT);
         way.begin(open(top.path()), None, None);
-        let stop = way.next().unwrap();
+        let stop = stop(&mut way).unwrap();
         assert_eq!(stop.files.len(), MOST);
         let mut rest = 0;
         let next = read_names(&stop.dir, stop.position, |_, _| {
@@ -246,6 +296,49 @@ mod tests {
             true
         });
         assert_eq!((next.unwrap(), rest), (0, 1));
+    }
+
+    #[test]
+    fn a_deep_way_keeps_few_directories_open() {
+        let top = tempfile::tempdir().unwrap();
+        let mut at = top.path().to_owned();
+        for _ in 0..DEPTH * 2 {
+            at.push(lower("d"));
+            fs::create_dir(&at).unwrap();
+            fs::create_dir(at.join(lower("e"))).unwrap();
+        }
+        let mut way = Way::of(ROOT);
+        way.begin(open(top.path()), None, None);
+        let mut most = 0;
+        while stop(&mut way).is_some() {
+            most = most.max(way.levels.len());
+        }
+        assert!((2..=DEPTH).contains(&most), "{most}");
+    }
+
+    #[test]
+    fn nobody_is_led_where_he_may_not_look() {
+        use std::os::unix::fs::PermissionsExt;
+        let top = tree();
+        fs::set_permissions(top.path(), fs::Permissions::from_mode(0o711)).unwrap();
+        let mut way = Way::of(Walker { uid: 77, gid: 77 });
+        way.begin(open(top.path()), None, None);
+        assert!(stop(&mut way).is_none());
+        fs::set_permissions(top.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        for name in order(&top) {
+            let path = top.path().join(String::from_utf8(name).unwrap());
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
+        }
+        way.begin(open(top.path()), None, None);
+        let mut work = 0;
+        loop {
+            match way.next() {
+                Step::Stop(_) => panic!("a directory of root's"),
+                Step::Looked(keys) => work += keys,
+                Step::Over => break,
+            }
+        }
+        assert_eq!(work, 4, "the listing, and each of the three");
     }
 
     #[test]
