@@ -91,6 +91,27 @@ cold() { take_down && sync -f "$WORK/lower" && echo 3 >/proc/sys/vm/drop_caches 
 # The process that serves the mount.
 server() { pgrep -f -- "$WORK/mnt" | head -n 1; }
 
+# One row of a table, for scripts that look at it from nearby. What has to be there before it, then the row itself.
+export SIZE=256M QUARTER=64M SMALL=64M SECONDS_EACH=5
+known() {
+    [[ " create read stat rename unlink " == *" $1 "* || -e bench/fio/$1.fio ]] || die "no row is called $1"
+}
+before() {
+    case $1 in
+        *read) DIR=$WORK/mnt fio --output=/dev/null --create_only=1 "bench/fio/$1.fio" 2>/dev/null ;;&
+        read | stat | rename | unlink) mkdir -p "$WORK/mnt/small" && "$scratch/small" create "$WORK/mnt/small" 20000 >/dev/null ;;&
+        unlink) "$scratch/small" rename "$WORK/mnt/small" 20000 >/dev/null ;;
+        create) mkdir -p "$WORK/mnt/small" ;;
+    esac
+    cold
+}
+during() {
+    case $1 in
+        create | read | stat | rename | unlink) "$scratch/small" "$1" "$WORK/mnt/small" 20000 ;;
+        *) DIR=$WORK/mnt fio --output=/dev/null "bench/fio/$1.fio" ;;
+    esac
+}
+
 # What others do: two seconds of /proc/stat in which this script does nothing.
 foreign_load() {
     local before after

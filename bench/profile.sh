@@ -33,28 +33,10 @@ command -v inferno-flamegraph >/dev/null || {
     say "building inferno"
     cargo install inferno --locked --version 0.12.8 --quiet || die "inferno cannot be had"
 }
-export SIZE=256M QUARTER=64M SMALL=64M SECONDS_EACH=5
 mkdir -p "$out" || die "$out"
 
-# What has to be there before a row, then the row itself.
-before() {
-    case $1 in
-        *read) DIR=$WORK/mnt fio --output=/dev/null --create_only=1 "bench/fio/$1.fio" 2>/dev/null ;;&
-        read | stat | rename | unlink) mkdir -p "$WORK/mnt/small" && "$scratch/small" create "$WORK/mnt/small" 20000 >/dev/null ;;&
-        unlink) "$scratch/small" rename "$WORK/mnt/small" 20000 >/dev/null ;;
-        create) mkdir -p "$WORK/mnt/small" ;;
-    esac
-    cold
-}
-during() {
-    case $1 in
-        create | read | stat | rename | unlink) "$scratch/small" "$1" "$WORK/mnt/small" 20000 ;;
-        *) DIR=$WORK/mnt fio --output=/dev/null "bench/fio/$1.fio" ;;
-    esac
-}
-
 for row in "${rows[@]}"; do
-    [[ " create read stat rename unlink " == *" $row "* || -e bench/fio/$row.fio ]] || die "no row is called $row"
+    known "$row"
     WORK=$(mktemp -d -p "$place" kmsfs-bench-XXXXXX)
     set_up && bring_up || die "$FS does not start"
     before "$row"

@@ -172,7 +172,7 @@ impl Volume {
             };
             (at, from) = (parent, Some(lower));
         }
-        let mut way = Way::of(walker);
+        let mut way = Way::of(walker, self.walk.lock().onward.is_backwards());
         levels.into_iter().rev().for_each(|(fd, from, came)| way.begin(fd, from, came));
         way
     }

@@ -41,6 +41,8 @@ pub struct Onward {
     covered: HashMap<u64, Scan>,
     been: VecDeque<u64>,
     way: Going,
+    /// He goes from the last to the first.
+    backwards: bool,
     /// Another turn was taken: a search for the one before is of no use.
     turn: u64,
 }
@@ -59,6 +61,11 @@ impl Onward {
     /// For somebody else: what is searched for him is of no use any more.
     pub fn of_another(&self) -> Onward {
         Onward { turn: self.turn + 1, ..Onward::default() }
+    }
+
+    /// The way he went when that was last seen.
+    pub fn is_backwards(&self) -> bool {
+        self.backwards
     }
 
     /// He comes into a directory. Gives what was asked for there.
@@ -188,6 +195,7 @@ impl Search {
 impl Drop for Search {
     fn drop(&mut self) {
         let onward = &mut self.walk.lock().onward;
+        onward.backwards = self.way.is_backwards();
         if onward.turn == self.turn {
             onward.way = Going::On(self.way.take());
         }
@@ -206,7 +214,7 @@ mod tests {
 
     /// The search that was ordered has ended, with a way that goes on.
     fn searched(onward: &mut Onward) -> Arc<Dir> {
-        let mut way = Way::of(Walker { uid: 7, gid: 7 });
+        let mut way = Way::of(Walker { uid: 7, gid: 7 }, false);
         let here = Arc::new(Dir::new(std::fs::File::open("/").unwrap().into()));
         way.begin(Arc::clone(&here), None, None);
         onward.way = Going::On(way);
@@ -258,7 +266,7 @@ mod tests {
     fn at_the_end_of_the_way_nothing_is_searched() {
         let mut onward = Onward::default();
         onward.order(Came::Elsewhere, 3).unwrap();
-        onward.way = Going::On(Way::of(Walker { uid: 7, gid: 7 }));
+        onward.way = Going::On(Way::of(Walker { uid: 7, gid: 7 }, false));
         assert!(onward.order(Came::Expected, 3).is_none());
         assert!(onward.order(Came::Elsewhere, 3).is_some());
     }

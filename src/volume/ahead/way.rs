@@ -70,6 +70,8 @@ impl Walker {
 /// What is still to be gone into, innermost last.
 pub struct Way {
     walker: Walker,
+    /// He goes from the last to the first.
+    backwards: bool,
     levels: Vec<Level>,
 }
 
@@ -82,9 +84,15 @@ enum Level {
 }
 
 impl Way {
-    /// Nowhere yet.
-    pub fn of(walker: Walker) -> Way {
-        Way { walker, levels: Vec::new() }
+    /// Nowhere yet. `backwards`: as he went when that was last seen; it is kept to where nothing
+    /// tells.
+    pub fn of(walker: Walker, backwards: bool) -> Way {
+        Way { walker, backwards, levels: Vec::new() }
+    }
+
+    /// Whether he goes backwards.
+    pub fn is_backwards(&self) -> bool {
+        self.backwards
     }
 
     /// Before everything else, what comes after `from` in a directory.
@@ -94,7 +102,7 @@ impl Way {
 
     /// What is left of it, and nothing stays.
     pub fn take(&mut self) -> Way {
-        Way { walker: self.walker, levels: std::mem::take(&mut self.levels) }
+        Way { levels: std::mem::take(&mut self.levels), ..*self }
     }
 
     /// Whether it is this one who goes it.
@@ -149,6 +157,9 @@ impl Way {
             files.len() < MOST && seen < LISTED
         })
         .ok()?;
+        if self.backwards {
+            dirs.make_contiguous().reverse();
+        }
         self.keep(Arc::clone(&dir), dirs);
         Some(Stop { parent, name, ino: st.ino, dir, files, position })
     }
@@ -156,7 +167,7 @@ impl Way {
     /// The directories in one, on the way that comes from `came` to `from`, and how many names were
     /// looked at. None if he may not list it himself.
     fn beside(
-        &self,
+        &mut self,
         dir: &Dir,
         from: Option<&[u8]>,
         came: Option<&[u8]>,
@@ -177,12 +188,16 @@ impl Way {
             return (VecDeque::new(), seen);
         };
         let after = dirs.split_off(at + 1);
-        let back = after.front().is_some_and(|(_, name)| came.is_some_and(|came| **name == *came));
-        if !back {
-            return (after, seen);
-        }
         dirs.pop_back();
-        (dirs.into_iter().rev().collect(), seen)
+        let is_his = |found: Option<&Found>| {
+            found.is_some_and(|(_, name)| came.is_some_and(|came| **name == *came))
+        };
+        if is_his(after.front()) {
+            self.backwards = true;
+        } else if is_his(dirs.back()) {
+            self.backwards = false;
+        }
+        (if self.backwards { dirs.into_iter().rev().collect() } else { after }, seen)
     }
 }
 
@@ -257,7 +272,7 @@ mod tests {
         let inner = lower("inner").into_bytes();
         let whole: Vec<_> =
             order.iter().flat_map(|name| [(name.clone(), 2), (inner.clone(), 1)]).collect();
-        let mut way = Way::of(ROOT);
+        let mut way = Way::of(ROOT, false);
         way.begin(open(top.path()), None, None);
         assert_eq!(follow(&mut way), whole);
         assert!(way.is_over());
@@ -272,12 +287,20 @@ mod tests {
     fn who_comes_from_the_other_side_goes_the_other_way() {
         let top = tree();
         let order = order(&top);
-        let mut way = Way::of(ROOT);
+        let mut way = Way::of(ROOT, false);
         way.begin(open(top.path()), named(&order[1]), named(&order[2]));
         let names = follow(&mut way).into_iter().map(|(name, _)| name);
         assert_eq!(names.collect::<Vec<_>>(), [order[0].clone(), lower("inner").into_bytes()]);
         way.begin(open(top.path()), named(b"gone"), None);
         assert!(stop(&mut way).is_none());
+        // And keeps to that where nothing tells, also below.
+        assert!(way.is_backwards());
+        let mut way = Way::of(ROOT, true);
+        way.begin(open(top.path()), named(&order[2]), None);
+        assert_eq!(stop(&mut way).unwrap().name, order[1]);
+        way.begin(open(top.path()), named(&order[1]), named(&order[0]));
+        assert_eq!(stop(&mut way).unwrap().name, order[2]);
+        assert!(!way.is_backwards(), "he has turned round");
     }
 
     #[test]
@@ -286,7 +309,7 @@ mod tests {
         let large = top.path().join(lower("large"));
         fs::create_dir(&large).unwrap();
         (0..MOST + 1).for_each(|n| drop(File::create(large.join(lower(&n.to_string()))).unwrap()));
-        let mut way = Way::of(ROOT);
+        let mut way = Way::of(ROOT, false);
         way.begin(open(top.path()), None, None);
         let stop = stop(&mut way).unwrap();
         assert_eq!(stop.files.len(), MOST);
@@ -307,7 +330,7 @@ mod tests {
             fs::create_dir(&at).unwrap();
             fs::create_dir(at.join(lower("e"))).unwrap();
         }
-        let mut way = Way::of(ROOT);
+        let mut way = Way::of(ROOT, false);
         way.begin(open(top.path()), None, None);
         let mut most = 0;
         while stop(&mut way).is_some() {
@@ -321,7 +344,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let top = tree();
         fs::set_permissions(top.path(), fs::Permissions::from_mode(0o711)).unwrap();
-        let mut way = Way::of(Walker { uid: 77, gid: 77 });
+        let mut way = Way::of(Walker { uid: 77, gid: 77 }, false);
         way.begin(open(top.path()), None, None);
         assert!(stop(&mut way).is_none());
         fs::set_permissions(top.path(), fs::Permissions::from_mode(0o755)).unwrap();

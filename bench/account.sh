@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# Whose CPU time does one row take?
+#
+#     bench/account.sh [--on kmsfs-uring] [--rounds N] ROW... [-- PLACE]
+#
+# ROW: as profile.sh takes them. For each, medians of N rounds (default 5) in microseconds for one operation, or one
+# MiB of a stream: `wall`, how long it takes; `caller`, what fio or small.c and the kernel on its behalf use of a CPU;
+# `server`, what the threads of the filesystem use, and which of them; `left`, what all CPUs have over: kernel threads
+# and idleness. Nothing else watches meanwhile, so it can be held against a rate of peers.sh. Needs root.
+. "$(dirname "$0")/lib.sh"
+
+FS=kmsfs-uring rounds=5 rows=() place=/dev/shm
+while [ $# -gt 0 ]; do
+    case $1 in
+        --on) FS=$2; shift ;;
+        --rounds) rounds=$2; shift ;;
+        --) place=$2; shift ;;
+        -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -*) die "unknown option $1" ;;
+        *) rows+=("$1") ;;
+    esac
+    shift
+done
+[ ${#rows[@]} -gt 0 ] || die "which row? (--help)"
+for row in "${rows[@]}"; do known "$row"; done
+prepare "$FS"
+[ "${filesystems[*]}" = "$FS" ] || die "this machine has no $FS"
+packages fio:fio
+export SIZE=1G QUARTER=256M
+
+# once ROW SERVER: runs it; a line of JSON.
+once() {
+    python3 - "$1" "$2" "$WORK/mnt" "$scratch/small" "$scratch/fio.json" <<'PY'
+import collections, json, os, re, resource, subprocess, sys, time
+
+row, server, mnt, small, saved = sys.argv[1:6]
+FILES = 20000
+
+
+def threads():
+    used = {}
+    for task in os.listdir(f"/proc/{server}/task"):
+        try:
+            name = open(f"/proc/{server}/task/{task}/comm").read().strip()
+            used[task] = (re.sub(r"^kmsfs-|-?\d+$", "", name), int(open(f"/proc/{server}/task/{task}/schedstat").read().split()[0]))
+        except OSError:
+            pass
+    return used
+
+
+before = threads()
+if os.path.exists(f"bench/fio/{row}.fio"):
+    subprocess.run(["fio", "--output-format=json", f"--output={saved}", f"bench/fio/{row}.fio"],
+                   env={**os.environ, "DIR": mnt}, capture_output=True, check=True)
+    job = json.load(open(saved))["jobs"][0]
+    stream = "seq" in row
+    units = sum(job[s]["io_bytes"] / 2**20 if stream else job[s]["total_ios"] for s in ("read", "write"))
+    # As the rate in peers.sh is counted, the sync at the end among it.
+    wall = units / float(subprocess.run([sys.executable, "bench/table.py", "fio", saved], capture_output=True, text=True,
+                                        check=True).stdout) * 1e6
+    caller = (job["usr_cpu"] + job["sys_cpu"]) / 100 * job["job_runtime"] * 1000
+else:
+    usage, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    subprocess.run([small, row, f"{mnt}/small", str(FILES)], check=True, stdout=subprocess.DEVNULL)
+    wall, after = (time.monotonic() - start) * 1e6, resource.getrusage(resource.RUSAGE_CHILDREN)
+    units, stream = FILES, False
+    caller = (after.ru_utime + after.ru_stime - usage.ru_utime - usage.ru_stime) * 1e6
+groups = collections.Counter()
+for task, (name, used) in threads().items():
+    groups[name] += (used - before.get(task, ("", 0))[1]) / 1000
+total = sum(groups.values())
+print(json.dumps({
+    "unit": "MiB" if stream else "operation", "wall": wall / units, "caller": caller / units, "server": total / units,
+    "left": (wall * os.cpu_count() - caller - total) / units,
+    "who": {name: used / units for name, used in groups.items() if used > total / 50}}))
+PY
+}
+
+printf '%-16s %8s %8s %8s %8s   %s\n' "on $FS" wall caller server left "of the server"
+for row in "${rows[@]}"; do
+    : >"$scratch/rounds"
+    for _ in $(seq "$rounds"); do
+        WORK=$(mktemp -d -p "$place" kmsfs-bench-XXXXXX)
+        set_up && bring_up || die "$FS does not start"
+        before "$row"
+        once "$row" "$(server)" >>"$scratch/rounds" || die "$row failed"
+        take_down
+        rm -rf "$WORK"
+        WORK=
+    done
+    python3 - "$row" "$scratch/rounds" <<'PY'
+import json, statistics, sys
+
+rounds = [json.loads(line) for line in open(sys.argv[2])]
+middle = lambda of: statistics.median(of(r) for r in rounds)
+names = sorted({n for r in rounds for n in r["who"]}, key=lambda n: -middle(lambda r: r["who"].get(n, 0)))
+who = ", ".join(f"{n} {middle(lambda r: r['who'].get(n, 0)):.1f}" for n in names)
+print("%-16s %8.1f %8.1f %8.1f %8.1f   %s" % (sys.argv[1], *(middle(lambda r: r[k]) for k in ("wall", "caller", "server", "left")), who))
+PY
+done
