@@ -13,6 +13,8 @@ mod prp;
 mod rng;
 mod suite;
 pub mod sys;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 pub use aead::{Aead, BadTag};
 pub use kdf::{Derivation, Label, derive};
