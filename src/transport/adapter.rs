@@ -316,7 +316,8 @@ impl Filesystem for Adapter {
         let kill = write_flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
         let (ino, cx) = (Ino(ino.0), cx(req, 0));
         let ready = if kill { self.calls.drop_privileges(&cx, ino) } else { Ok(()) };
-        let result = ready.and_then(|()| self.calls.write(ino, Fh(fh.0), offset, data, from));
+        let result =
+            ready.and_then(|()| self.calls.write(ino, Fh(fh.0), offset, data.into(), from));
         counted(result, reply);
     }
 

@@ -12,7 +12,7 @@ use super::groups;
 use super::notify::Notifier;
 use super::watch::Contested;
 use crate::volume::{
-    Attr, DirSink, Entry, Errno, Fh, FileKind, Ino, Opened, ReqCtx, SetAttr, StatFs, Volume,
+    Attr, DirSink, Entry, Errno, Fh, FileKind, Ino, Opened, Plain, ReqCtx, SetAttr, StatFs, Volume,
     WriteFrom,
 };
 
@@ -288,7 +288,7 @@ impl Calls {
         ino: Ino,
         fh: Fh,
         offset: u64,
-        data: &[u8],
+        data: Plain<'_>,
         from: WriteFrom,
     ) -> Answer<usize> {
         guarded(|| self.volume.write(ino, fh, offset, data, from))

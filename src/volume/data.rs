@@ -8,7 +8,7 @@ use super::Volume;
 use super::file::{Allocate, Settle, Stamp, Whence};
 use super::handle::{Handle, InUse};
 use super::keys::Operation;
-use super::types::{Errno, Fh, Ino, Opened, ReqCtx, WriteFrom};
+use super::types::{Errno, Fh, Ino, Opened, Plain, ReqCtx, WriteFrom};
 
 impl Volume {
     /// open(2). With O_TRUNC the file is emptied first.
@@ -68,14 +68,16 @@ impl Volume {
     }
 
     /// Writes plaintext. Whole or not at all.
-    pub fn write(
+    pub fn write<'a>(
         &self,
         _ino: Ino,
         fh: Fh,
         offset: u64,
-        data: &[u8],
+        data: impl Into<Plain<'a>>,
         from: WriteFrom,
     ) -> Result<usize, Errno> {
+        let data = data.into();
+        let len = data.bytes().len();
         self.writable()?;
         let handle = self.usable(fh)?;
         let env = self.env();
@@ -96,7 +98,7 @@ impl Volume {
                 holding.push(Arc::downgrade(&handle.file));
             }
         }
-        Ok(data.len())
+        Ok(len)
     }
 
     /// Brings down what files hold back, so that nothing waits long for somebody to sync. To be

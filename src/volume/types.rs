@@ -32,6 +32,31 @@ pub struct ReqCtx {
     pub umask: u32,
 }
 
+/// Plaintext on its way into a file.
+#[derive(Debug)]
+pub enum Plain<'a> {
+    /// It stays what it is.
+    Lent(&'a [u8]),
+    /// Nobody needs it any more: it may become its own ciphertext, which saves a copy.
+    Given(&'a mut [u8]),
+}
+
+impl Plain<'_> {
+    /// The plaintext.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Lent(bytes) => bytes,
+            Self::Given(bytes) => bytes,
+        }
+    }
+}
+
+impl<'a, T: AsRef<[u8]> + ?Sized> From<&'a T> for Plain<'a> {
+    fn from(bytes: &'a T) -> Self {
+        Self::Lent(bytes.as_ref())
+    }
+}
+
 /// The type bits of a mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {

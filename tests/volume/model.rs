@@ -4,7 +4,7 @@ use kmsfs::volume::WriteFrom;
 use std::collections::BTreeMap;
 
 use kmsfs::crypto::Suite;
-use kmsfs::volume::{CrashSafety, Errno, Ino, SetAttr};
+use kmsfs::volume::{CrashSafety, Errno, Ino, Plain, SetAttr};
 use proptest::prelude::*;
 
 use super::support::{CX, Fs, list, pattern};
@@ -32,6 +32,9 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         2 => (0..5u8).prop_map(Op::Create),
         6 => (0..5u8, at.clone(), 1..20_000u16, any::<u64>())
             .prop_map(|(f, at, len, seed)| Op::Write(f, at, len, seed)),
+        // Whole blocks.
+        2 => (0..5u8, 0..90u32, 1..6u16, any::<u64>())
+            .prop_map(|(f, at, len, seed)| Op::Write(f, at * 4096, len * 4096, seed)),
         2 => (0..5u8, at.clone()).prop_map(|(f, size)| Op::Truncate(f, size)),
         1 => (0..5u8, at.clone(), 1..100_000u32).prop_map(|(f, at, len)| Op::Punch(f, at, len)),
         1 => (0..5u8, 0..5u8).prop_map(|(a, b)| Op::Rename(a, b)),
@@ -76,8 +79,10 @@ fn step(fs: &mut Fs, model: &mut Model, op: &Op) {
         Op::Write(n, at, len, seed) => {
             let Some(content) = model.get_mut(&name(n)) else { return };
             let data = pattern(seed, len.into());
+            let mut given = data.clone();
+            let plain = if seed % 2 == 0 { Plain::Lent(&data) } else { Plain::Given(&mut given) };
             on(fs, &name(n), |ino, fh| {
-                fs.v().write(ino, fh, at.into(), &data, WriteFrom::Program).unwrap()
+                fs.v().write(ino, fh, at.into(), plain, WriteFrom::Program).unwrap()
             });
             let (at, end) = (at as usize, at as usize + data.len());
             if content.len() < end {

@@ -8,7 +8,7 @@ use super::dirents::Dirents;
 use super::{Body, encode};
 use crate::sync::interrupt;
 use crate::transport::calls::Calls;
-use crate::volume::{Entry, Errno, Ino, ReqCtx};
+use crate::volume::{Entry, Errno, Ino, Plain, ReqCtx};
 
 /// Room for the largest reply of fixed size.
 const FIXED: usize = size_of::<abi::CreateOut>();
@@ -124,10 +124,11 @@ pub fn answer(
         Op::Read { fh, offset, size } => {
             calls.read(ino, fh, offset, body.room(size)).map(Reply::InPlace)
         }
-        Op::Write { fh, offset, data, from, kill_suidgid } => {
+        Op::Write { fh, offset, size, from, kill_suidgid } => {
             if kill_suidgid {
                 calls.drop_privileges(&cx, ino)?;
             }
+            let data = Plain::Given(body.given(size).ok_or(Errno::EINVAL)?);
             counted(calls.write(ino, fh, offset, data, from))
         }
         Op::Statfs => Ok(Reply::fixed(&encode::statfs(&calls.statfs(ino)?))),

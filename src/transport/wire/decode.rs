@@ -7,7 +7,8 @@ use zerocopy::{FromBytes, Immutable, KnownLayout};
 use super::abi::{self, InHeader, fattr, op};
 use crate::volume::{Errno, Fh, Ino, SetAttr, SetTime, WriteFrom};
 
-/// What a request asks for. Names and data lie where the kernel put them.
+/// What a request asks for. Names and values lie where the kernel put them; so does the data of a
+/// WRITE, which is all there is behind the fixed part and may be overwritten.
 #[derive(Debug, PartialEq)]
 pub enum Op<'a> {
     Lookup { name: &'a [u8] },
@@ -26,7 +27,7 @@ pub enum Op<'a> {
     Tmpfile { mode: u32, umask: u32, flags: i32 },
     Statx { fh: Option<Fh> },
     Read { fh: Fh, offset: u64, size: usize },
-    Write { fh: Fh, offset: u64, data: &'a [u8], from: WriteFrom, kill_suidgid: bool },
+    Write { fh: Fh, offset: u64, size: usize, from: WriteFrom, kill_suidgid: bool },
     Statfs,
     Release { fh: Fh },
     Fsync { fh: Fh, datasync: bool },
@@ -218,10 +219,12 @@ fn rename<'a>(to: u64, flags: u32, input: &mut Input<'a>) -> Result<Op<'a>, Errn
 
 fn write<'a>(a: &abi::WriteIn, input: &mut Input<'a>) -> Result<Op<'a>, Errno> {
     let cached = a.write_flags & abi::WRITE_CACHE != 0;
+    let size = length(a.size)?;
+    input.take(size)?;
     Ok(Op::Write {
         fh: Fh(a.fh),
         offset: a.offset,
-        data: input.take(length(a.size)?)?,
+        size,
         from: if cached { WriteFrom::PageCache } else { WriteFrom::Program },
         kill_suidgid: a.write_flags & abi::WRITE_KILL_SUIDGID != 0,
     })

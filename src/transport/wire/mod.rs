@@ -46,6 +46,11 @@ impl<'a> Body<'a> {
         self.bytes.get(..self.input).unwrap_or_default()
     }
 
+    /// The first `len` bytes of what came with the request, to be used up. `None`: it was less.
+    fn given(&mut self, len: usize) -> Option<&mut [u8]> {
+        self.bytes.get_mut(..self.input)?.get_mut(..len)
+    }
+
     /// Room for a reply of up to `len` bytes; less if there is less. The input is gone then.
     fn room(&mut self, len: usize) -> &mut [u8] {
         let len = len.min(self.bytes.len());

@@ -21,6 +21,7 @@ mod recover;
 mod rekey;
 mod reseal;
 mod settle;
+mod span;
 mod state;
 mod tree;
 mod truncate;

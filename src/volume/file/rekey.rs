@@ -18,6 +18,7 @@ use crate::sync::Arc;
 
 use super::super::options::CrashSafety;
 use super::super::reseal::marked_time;
+use super::super::types::Plain;
 use super::holes::{Allocate, Whence};
 use super::pages::page_len;
 use super::settle::Settle;
@@ -205,7 +206,7 @@ impl FileState {
                 let mut plain =
                     zeroize::Zeroizing::new(vec![0; usize::try_from(end - from).unwrap_or(0)]);
                 self.read_range(meta, from, &mut plain)?;
-                to.write(&env, from, &plain, Stamp::Below)?;
+                to.write(&env, from, Plain::Lent(&plain), Stamp::Below)?;
             } else if known.is_some() {
                 to.allocate(&env, from, end - from, Allocate::Punch)?;
             }

@@ -6,12 +6,11 @@
 //! the calls is enough. For power loss the entry must be durable before the data is touched:
 //! such blocks go through `held`. Blocks that held nothing need no barrier.
 
-use std::cell::RefCell;
 use std::io::IoSlice;
 
-use crate::crypto::{random_array, random_nonces};
+use crate::crypto::random_nonces;
 use crate::format::{
-    BLOCK, BlockNo, Entry, FileKeys, MAX_PLAIN, MAX_WRITES, PageNo, Seal, block_offset, blocks_of,
+    BLOCK, BlockNo, Entry, MAX_PLAIN, MAX_WRITES, PageNo, Seal, block_offset, blocks_of,
     entry_page_of, entry_page_offset, entry_slot,
 };
 
@@ -19,8 +18,10 @@ use crate::lower::FileIo;
 use crate::sync::{Arc, write_soon};
 
 use super::super::data::now;
+use super::super::types::Plain;
 use super::blocks::{Block, run_length, stretches};
 use super::pages::Pages;
+use super::span::{Span, with_span};
 use super::state::{FileEnv, FileError, FileState, Meta, OnDisk};
 
 /// Blocks sealed and written in one go.
@@ -28,46 +29,6 @@ const BATCH: usize = 256;
 
 /// Seals that a header may not know of; a stop loses the count of no more (S-10).
 pub(super) const MAX_UNTOLD: u64 = 1 << 28;
-
-thread_local! {
-    /// Ciphertext on its way down; kept, so that a write allocates nothing.
-    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// The blocks that a write touches.
-struct Span<'a> {
-    first: u64,
-    /// Where in the first block the data begins.
-    inside: usize,
-    /// Bytes of all of them.
-    bytes: usize,
-    data: &'a [u8],
-}
-
-impl<'a> Span<'a> {
-    fn of(offset: u64, data: &'a [u8]) -> Span<'a> {
-        let inside = usize::try_from(offset % BLOCK as u64).unwrap_or(0);
-        let bytes = (inside + data.len()).next_multiple_of(BLOCK);
-        Span { first: offset / BLOCK as u64, inside, bytes, data }
-    }
-
-    /// The data of its block `n`, if that is all of the block.
-    fn whole(&self, n: usize) -> Option<&'a [u8]> {
-        let from = (n * BLOCK).checked_sub(self.inside)?;
-        self.data.get(from..from + BLOCK)
-    }
-
-    /// The data of its block `n`, if that is a part of the block only, and where it goes.
-    fn part(&self, n: usize) -> Option<(usize, &'a [u8])> {
-        if self.whole(n).is_some() {
-            return None;
-        }
-        let from = (n * BLOCK).saturating_sub(self.inside);
-        let at = if n == 0 { self.inside } else { 0 };
-        let end = self.data.len().min(from + BLOCK - at);
-        Some((at, self.data.get(from..end)?))
-    }
-}
 
 /// What a write does to the modification time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,51 +54,57 @@ impl FileState {
         &self,
         env: &FileEnv,
         offset: u64,
-        data: &[u8],
+        data: Plain<'_>,
         stamp: Stamp,
     ) -> Result<bool, FileError> {
-        let end = offset.checked_add(data.len() as u64).filter(|&end| end <= MAX_PLAIN);
+        let len = data.bytes().len();
+        let end = offset.checked_add(len as u64).filter(|&end| end <= MAX_PLAIN);
         let end = end.ok_or(FileError::TooBig)?;
-        if data.is_empty() {
+        if len == 0 {
             return Ok(false);
         }
-        SCRATCH.with_borrow_mut(|scratch| {
-            let span = Span::of(offset, data);
-            if scratch.len() < span.bytes {
-                scratch.resize(span.bytes, 0);
-            }
-            let buf = scratch.get_mut(..span.bytes).unwrap_or_default();
-            // The long part of the work, for which nobody else has to wait.
-            let (keys, mut seals) = self.seal_whole(&span, buf);
-            // Taken once: with many writers each time more is one to wait for.
-            let mut meta = write_soon(&self.meta);
-            if !Arc::ptr_eq(&keys, &self.keys.load()) {
-                // Another data key has come meanwhile, and does not change under the lock.
-                seals = self.seal_whole(&span, buf).1;
-            }
-            if stamp == Stamp::Stays && meta.mtime.is_none() {
-                // Ours is the only write that moves the lower time; it goes back to what it was.
-                let lower = self.io.stat()?.mtime;
-                let shown = meta.shown_mtime(lower).unwrap_or(lower);
-                meta.set_mtime(Some(shown));
-            }
-            self.begin_change(env, &mut meta)?;
-            if offset > meta.size {
-                self.zero_tail(env, &mut meta)?;
-            }
-            self.seal_edges(&meta, &span, buf, &mut seals)?;
-            let mut first = span.first;
-            for (seals, part) in seals.chunks(BATCH).zip(buf.chunks(BATCH * BLOCK)) {
-                self.commit_sealed(env, &mut meta, first, part, seals)?;
-                first += seals.len() as u64;
-                // The size follows each batch, so that an error later loses nothing before it.
-                self.grow_to(&mut meta, end.min(first * BLOCK as u64));
-            }
-            if stamp == Stamp::Now {
-                meta.set_mtime(Some(now()));
-            }
-            Ok(!meta.held.is_empty())
-        })
+        with_span(offset, data, |span| self.write_span(env, offset..end, span, stamp))
+    }
+
+    fn write_span(
+        &self,
+        env: &FileEnv,
+        range: std::ops::Range<u64>,
+        span: &mut Span<'_>,
+        stamp: Stamp,
+    ) -> Result<bool, FileError> {
+        // The long part of the work, for which nobody else has to wait.
+        let keys = self.keys.load_full();
+        let mut seals = span.seal_whole(&keys);
+        // Taken once: with many writers each time more is one to wait for.
+        let mut meta = write_soon(&self.meta);
+        let now_keys = self.keys.load_full();
+        if !Arc::ptr_eq(&keys, &now_keys) {
+            // Another data key has come meanwhile, and does not change under the lock.
+            seals = span.seal_again(&keys, &seals, &now_keys)?;
+        }
+        if stamp == Stamp::Stays && meta.mtime.is_none() {
+            // Ours is the only write that moves the lower time; it goes back to what it was.
+            let lower = self.io.stat()?.mtime;
+            let shown = meta.shown_mtime(lower).unwrap_or(lower);
+            meta.set_mtime(Some(shown));
+        }
+        self.begin_change(env, &mut meta)?;
+        if range.start > meta.size {
+            self.zero_tail(env, &mut meta)?;
+        }
+        self.seal_edges(&meta, span, &mut seals)?;
+        let mut first = span.first;
+        for (seals, part) in seals.chunks(BATCH).zip(span.buf.chunks(BATCH * BLOCK)) {
+            self.commit_sealed(env, &mut meta, first, part, seals)?;
+            first += seals.len() as u64;
+            // The size follows each batch, so that an error later loses nothing before it.
+            self.grow_to(&mut meta, range.end.min(first * BLOCK as u64));
+        }
+        if stamp == Stamp::Now {
+            meta.set_mtime(Some(now()));
+        }
+        Ok(!meta.held.is_empty())
     }
 
     /// The size after data was written up to `end`.
@@ -148,47 +115,6 @@ impl FileState {
             meta.len_stale = true;
             meta.tail_zero = true;
         }
-    }
-
-    /// Copies and seals the blocks that the data covers whole. Gives the keys that it was done
-    /// with, and a seal for every block of the span, of which those at its edges are none yet.
-    fn seal_whole(&self, span: &Span<'_>, buf: &mut [u8]) -> (Arc<FileKeys>, Vec<Seal>) {
-        let keys = self.keys.load_full();
-        let (blocks, _) = buf.as_chunks_mut::<BLOCK>();
-        let mut seals = vec![Seal::HOLE; blocks.len()];
-        if span.data.len() < BLOCK {
-            return (keys, seals);
-        }
-        let nonces = random_nonces(blocks.len());
-        let each = (span.first..).zip(blocks).zip(&mut seals).zip(nonces).enumerate();
-        for (n, (((b, block), seal), nonce)) in each {
-            if let Some(data) = span.whole(n) {
-                block.copy_from_slice(data);
-                *seal = keys.block().seal(BlockNo(b), block, nonce);
-            }
-        }
-        (keys, seals)
-    }
-
-    /// Merges what the data covers in part with what is there, and seals it.
-    fn seal_edges(
-        &self,
-        meta: &Meta,
-        span: &Span<'_>,
-        buf: &mut [u8],
-        seals: &mut [Seal],
-    ) -> Result<(), FileError> {
-        let keys = self.keys.load();
-        let (blocks, _) = buf.as_chunks_mut::<BLOCK>();
-        for (n, ((b, block), seal)) in (span.first..).zip(blocks).zip(seals).enumerate() {
-            let Some((at, data)) = span.part(n) else { continue };
-            self.plain_block(meta, b, block)?;
-            if let Some(place) = block.get_mut(at..at + data.len()) {
-                place.copy_from_slice(data);
-            }
-            *seal = keys.block().seal(BlockNo(b), block, random_array());
-        }
-        Ok(())
     }
 
     /// Seals whole plaintext blocks in `buf` and brings them to the disk from block `first` on.

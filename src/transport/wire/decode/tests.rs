@@ -102,8 +102,7 @@ fn files() {
     let args = bytes![64: 5, 64: 1u64 << 40, 32: 65536, 32: 0, 64: 0, 32: 0x8000, 32: 0];
     is(15, &args, &[], Op::Read { fh: Fh(5), offset: 1 << 40, size: 65536 });
     let write = |flags: u32| bytes![64: 5, 64: 10, 32: 3, 32: flags, 64: 0, 32: 1, 32: 0];
-    let op =
-        |from, kill_suidgid| Op::Write { fh: Fh(5), offset: 10, data: b"abc", from, kill_suidgid };
+    let op = |from, kill_suidgid| Op::Write { fh: Fh(5), offset: 10, size: 3, from, kill_suidgid };
     is(16, &write(0), b"abc", op(WriteFrom::Program, false));
     is(16, &write(1), b"abc", op(WriteFrom::PageCache, false));
     is(16, &write(4), b"abc", op(WriteFrom::Program, true));
