@@ -19,18 +19,26 @@ use std::time::{Duration, Instant};
 /// From a reply to the next request of the same caller on another CPU: with less than the first a
 /// hop costs nothing worth saving, with more than the second the caller had other things to do.
 const DEAR: u64 = 8_000;
-const IDLE: u64 = 100_000;
+const IDLE: u64 = 200_000;
 
-/// Lingering ends after so long without a request anywhere, and in any case after so long.
+/// Lingering ends after so long without a request anywhere, after so long with one that is being
+/// served, and in any case after so long.
 const QUIET: Duration = Duration::from_micros(60);
+const SLOW: Duration = Duration::from_micros(150);
 const MOST: Duration = Duration::from_millis(10);
 
 /// Who is not alone is seen within this. Then nobody lingers for so many nanoseconds.
 const SOON: Duration = Duration::from_micros(200);
 const LATER: u64 = 20_000_000;
 
-/// Somebody else had the CPU for so long: it would not be idle without us.
-const WANTED: Duration = Duration::from_micros(20);
+/// Somebody else had the CPU for more than so long, and for more than this part of the time that
+/// was lingered: it would not be idle without us. Less than that are the ticks of a clock, what a
+/// hypervisor does, and replies that nobody waits for.
+const WANTED: Duration = Duration::from_micros(100);
+const PART: u32 = 4;
+
+/// Who was away for less than this has not been away.
+const AWAY: Duration = Duration::from_micros(10);
 
 /// What the queues of one mount know of each other's callers. All of it may be out of date by a
 /// request or two, which costs a hop.
@@ -40,8 +48,11 @@ pub struct Hops {
     began: Instant,
     /// Process and queue of the last request, as one number.
     last: AtomicU64,
-    /// Requests of all queues, to see whether there are any.
+    /// Requests of all queues, to see whether there are any, and replies to them.
     count: AtomicU64,
+    replies: AtomicU64,
+    /// The last of these was a request.
+    serving: AtomicBool,
     /// One lingers; another one that did so too would keep the caller off both CPUs.
     lingering: AtomicBool,
     /// Nobody lingers before that many nanoseconds from the beginning.
@@ -64,6 +75,8 @@ impl Hops {
             began: Instant::now(),
             last: AtomicU64::new(u64::MAX),
             count: AtomicU64::new(0),
+            replies: AtomicU64::new(0),
+            serving: AtomicBool::new(false),
             lingering: AtomicBool::new(false),
             not_before: AtomicU64::new(0),
         }
@@ -81,6 +94,7 @@ impl Hops {
             return;
         }
         self.count.fetch_add(1, Ordering::Relaxed);
+        self.serving.store(true, Ordering::Relaxed);
         let here = u64::from(pid) << 32 | queue as u64;
         let before = self.last.swap(here, Ordering::Relaxed);
         if before == here || before >> 32 != here >> 32 {
@@ -99,6 +113,8 @@ impl Hops {
     pub fn replied(&self, queue: usize) {
         if let Some(queue) = self.queues.as_ref().and_then(|queues| queues.get(queue)) {
             queue.replied.store(self.now(), Ordering::Relaxed);
+            self.replies.fetch_add(1, Ordering::Relaxed);
+            self.serving.store(false, Ordering::Relaxed);
         }
     }
 
@@ -115,9 +131,15 @@ impl Hops {
             return None;
         }
         let now = Instant::now();
-        let seen = self.count.load(Ordering::Relaxed);
+        let seen = self.seen();
         let pid = self.pid();
-        Some(Linger { hops: self, queue, pid, began: now, looked: now, stirred: now, seen })
+        let away = Duration::ZERO;
+        Some(Linger { hops: self, queue, pid, began: now, looked: now, stirred: now, away, seen })
+    }
+
+    /// Requests and replies so far.
+    fn seen(&self) -> (u64, u64) {
+        (self.count.load(Ordering::Relaxed), self.replies.load(Ordering::Relaxed))
     }
 
     /// The caller of the last request.
@@ -134,26 +156,35 @@ pub struct Linger<'a> {
     pid: u64,
     began: Instant,
     looked: Instant,
-    /// When there was a request last.
+    /// When there was a request or a reply last.
     stirred: Instant,
-    seen: u64,
+    /// For how long others had the CPU.
+    away: Duration,
+    seen: (u64, u64),
 }
 
 impl Linger<'_> {
     /// Whether it is still worth it at the time `now`. To be asked again and again, with a yield
     /// to others in between.
     pub fn goes_on(&mut self, now: Instant) -> bool {
-        let count = self.hops.count.load(Ordering::Relaxed);
-        if count != self.seen {
-            self.seen = count;
+        let seen = self.hops.seen();
+        if seen != self.seen {
+            self.seen = seen;
             self.stirred = now;
         }
         let away = now.duration_since(self.looked);
         self.looked = now;
-        away < WANTED
+        if away > AWAY {
+            self.away += away;
+        }
+        let lingered = now.duration_since(self.began);
+        let wanted = self.away > WANTED && self.away * PART > lingered;
+        let serving = self.hops.serving.load(Ordering::Relaxed);
+        let quiet = if serving { SLOW } else { QUIET };
+        !wanted
             && self.hops.pid() == self.pid
-            && now.duration_since(self.stirred) < QUIET
-            && now.duration_since(self.began) < MOST
+            && now.duration_since(self.stirred) < quiet
+            && lingered < MOST
     }
 
     /// The caller is not alone.
@@ -270,15 +301,18 @@ mod tests {
         }
     }
 
-    #[test]
-    fn it_ends_when_nothing_comes_or_somebody_wants_the_cpu_or_at_last() {
-        let hops = Hops::new(2, true);
-        let all = |left: bool| {
-            hops.queues.iter().flatten().for_each(|q| q.left.store(left, Ordering::Relaxed));
-        };
+    /// The queue 0 of `hops`, lingering for caller 7, who is to ask at queue 1.
+    fn lingers(hops: &Hops) -> Linger<'_> {
         hops.arrived(1, 7);
-        all(true);
-        let mut linger = hops.linger(0).unwrap();
+        hops.replied(1);
+        hops.queues.iter().flatten().for_each(|q| q.left.store(true, Ordering::Relaxed));
+        hops.linger(0).unwrap()
+    }
+
+    #[test]
+    fn it_ends_when_nothing_comes_or_at_last() {
+        let hops = Hops::new(2, true);
+        let mut linger = lingers(&hops);
         let began = linger.began;
         let at = |micros: u64| began + Duration::from_micros(micros);
         assert!((0..60).step_by(10).all(|t| linger.goes_on(at(t))));
@@ -286,8 +320,7 @@ mod tests {
         drop(linger);
         assert!(hops.linger(0).is_none(), "and it does not try again");
 
-        all(true);
-        let mut linger = hops.linger(0).unwrap();
+        let mut linger = lingers(&hops);
         let began = linger.began;
         let at = |micros: u64| began + Duration::from_micros(micros);
         for t in (0..10_000).step_by(10) {
@@ -298,13 +331,49 @@ mod tests {
         assert!(!linger.goes_on(at(10_000)), "not for ever");
         drop(linger);
         assert!(hops.linger(0).is_none(), "and not before another hop");
+    }
 
-        all(true);
-
-        let mut linger = hops.linger(0).unwrap();
+    #[test]
+    fn a_request_that_is_being_served_is_waited_for_longer() {
+        let hops = Hops::new(2, true);
+        let mut linger = lingers(&hops);
         let began = linger.began;
-        assert!(linger.goes_on(began));
+        let at = |micros: u64| began + Duration::from_micros(micros);
         hops.arrived(1, 7);
-        assert!(!linger.goes_on(began + Duration::from_micros(21)), "it was taken off the CPU");
+        assert!((0..=120).step_by(10).all(|t| linger.goes_on(at(t))));
+        hops.replied(1);
+        assert!((130..190).step_by(10).all(|t| linger.goes_on(at(t))), "its caller has a moment");
+        assert!(!linger.goes_on(at(190)), "nothing came");
+        drop(linger);
+        let mut linger = lingers(&hops);
+        let began = linger.began;
+        let at = |micros: u64| began + Duration::from_micros(micros);
+        hops.arrived(1, 7);
+        assert!((0..150).step_by(10).all(|t| linger.goes_on(at(t))));
+        assert!(!linger.goes_on(at(150)), "it waits for something");
+    }
+
+    #[test]
+    fn it_ends_when_somebody_wants_the_cpu() {
+        let hops = Hops::new(2, true);
+        let mut linger = lingers(&hops);
+        let began = linger.began;
+        let at = |micros: u64| began + Duration::from_micros(micros);
+        hops.arrived(1, 7);
+        assert!(linger.goes_on(at(40)), "a blink");
+        let mut now = 40;
+        while now < 5000 {
+            hops.arrived(1, 7);
+            now += if now % 100 == 90 { 15 } else { 5 };
+            assert!(linger.goes_on(at(now)), "a blink of 15 in 100 at {now}");
+        }
+        hops.arrived(1, 7);
+        assert!(!linger.goes_on(at(7000)), "somebody who has things to do");
+        drop(linger);
+
+        let mut linger = lingers(&hops);
+        let began = linger.began;
+        hops.arrived(1, 7);
+        assert!(!linger.goes_on(began + Duration::from_micros(101)), "and that at once");
     }
 }
