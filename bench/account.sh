@@ -1,21 +1,26 @@
 #!/usr/bin/env bash
 # Whose CPU time does one row take?
 #
-#     bench/account.sh [--on kmsfs-uring] [--rounds N] ROW... [-- PLACE]
+#     bench/account.sh [--on kmsfs-uring] [--rounds N] [--beside] ROW... [-- PLACE]
 #
 # ROW: as profile.sh takes them. For each, medians of N rounds (default 5) in microseconds for one operation, or one
 # MiB of a stream: `wall`, how long it takes; `caller`, what fio or small.c and the kernel on its behalf use of a CPU;
 # `server`, what the threads of the filesystem use, and which of them; `left`, what all CPUs have over: kernel threads
 # and idleness. Nothing else watches meanwhile, so it can be held against a rate of peers.sh. Needs root.
+#
+# With --beside gocryptfs takes turns with it, and for each row there is a second line: how long an operation, or a MiB,
+# may take for the row to be as many times as fast as peers.sh says under `to reach`; and, for operations on names, how
+# long so many requests take as one of them costs, if the server has nothing to do for any.
 . "$(dirname "$0")/lib.sh"
 
-FS=kmsfs-uring rounds=5 rows=() place=/dev/shm
+mine=kmsfs-uring rounds=5 rows=() place=/dev/shm beside=()
 while [ $# -gt 0 ]; do
     case $1 in
-        --on) FS=$2; shift ;;
+        --on) mine=$2; shift ;;
+        --beside) beside=(gocryptfs) ;;
         --rounds) rounds=$2; shift ;;
         --) place=$2; shift ;;
-        -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h | --help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
         -*) die "unknown option $1" ;;
         *) rows+=("$1") ;;
     esac
@@ -23,17 +28,17 @@ while [ $# -gt 0 ]; do
 done
 [ ${#rows[@]} -gt 0 ] || die "which row? (--help)"
 for row in "${rows[@]}"; do known "$row"; done
-prepare "$FS"
-[ "${filesystems[*]}" = "$FS" ] || die "this machine has no $FS"
+prepare "$mine" "${beside[@]}"
+[[ " ${filesystems[*]} " == *" $mine "* ]] || die "this machine has no $mine"
 packages fio:fio
 export SIZE=1G QUARTER=256M
 
 # once ROW SERVER: runs it; a line of JSON.
 once() {
-    python3 - "$1" "$2" "$WORK/mnt" "$scratch/small" "$scratch/fio.json" <<'PY'
+    python3 - "$1" "$2" "$WORK/mnt" "$scratch/small" "$scratch/fio.json" "$FS" <<'PY'
 import collections, json, os, re, resource, subprocess, sys, time
 
-row, server, mnt, small, saved = sys.argv[1:6]
+row, server, mnt, small, saved, filesystem = sys.argv[1:7]
 FILES = 20000
 
 
@@ -69,32 +74,61 @@ groups = collections.Counter()
 for task, (name, used) in threads().items():
     groups[name] += (used - before.get(task, ("", 0))[1]) / 1000
 total = sum(groups.values())
+asked = None
+if filesystem.startswith("kmsfs") and not os.path.exists(f"bench/fio/{row}.fio"):
+    rate = subprocess.run([small, "ask", f"{mnt}/small", str(FILES)], check=True, capture_output=True, text=True).stdout
+    asked = 1e6 / float(rate)
 print(json.dumps({
-    "unit": "MiB" if stream else "operation", "wall": wall / units, "caller": caller / units, "server": total / units,
+    "filesystem": filesystem, "asked": asked, "unit": "MiB" if stream else "operation", "wall": wall / units, "caller": caller / units, "server": total / units,
     "left": (wall * os.cpu_count() - caller - total) / units,
     "who": {name: used / units for name, used in groups.items() if used > total / 50}}))
 PY
 }
 
-printf '%-16s %8s %8s %8s %8s   %s\n' "on $FS" wall caller server left "of the server"
+printf '%-16s %8s %8s %8s %8s   %s\n' "on $mine" wall caller server left "of the server"
 for row in "${rows[@]}"; do
     : >"$scratch/rounds"
     for _ in $(seq "$rounds"); do
-        WORK=$(mktemp -d -p "$place" kmsfs-bench-XXXXXX)
-        set_up && bring_up || die "$FS does not start"
-        before "$row"
-        once "$row" "$(server)" >>"$scratch/rounds" || die "$row failed"
-        take_down
-        rm -rf "$WORK"
-        WORK=
+        for FS in "$mine" "${beside[@]}"; do
+            WORK=$(mktemp -d -p "$place" kmsfs-bench-XXXXXX)
+            set_up && bring_up || die "$FS does not start"
+            before "$row"
+            once "$row" "$(server)" >>"$scratch/rounds" || die "$row failed"
+            take_down
+            rm -rf "$WORK"
+            WORK=
+        done
     done
     python3 - "$row" "$scratch/rounds" <<'PY'
-import json, statistics, sys
+import json, os, statistics, sys
 
+sys.path.insert(0, "bench")
+from table import TO_REACH
+
+# What peers.sh calls them, and for operations on names how many requests each waits for, as requests.sh counts them.
+NAMES = {
+    "seq-write": ("sequential write, 1 MiB", None), "seq-read": ("sequential read, 1 MiB, cold", None),
+    "jobs4-seq-write": ("sequential write, 4 jobs", None), "jobs4-seq-read": ("sequential read, 4 jobs, cold", None),
+    "create": ("create + write 4 KiB + close", 5), "read": ("open + read 4 KiB + close, cold", 3),
+    "rename": ("rename", 4), "unlink": ("unlink", 3),
+}
+row = sys.argv[1]
 rounds = [json.loads(line) for line in open(sys.argv[2])]
-middle = lambda of: statistics.median(of(r) for r in rounds)
-names = sorted({n for r in rounds for n in r["who"]}, key=lambda n: -middle(lambda r: r["who"].get(n, 0)))
+mine = [r for r in rounds if r["filesystem"].startswith("kmsfs")]
+theirs = [r["wall"] for r in rounds if not r["filesystem"].startswith("kmsfs")]
+middle = lambda of: statistics.median(of(r) for r in mine or rounds)
+names = sorted({n for r in mine or rounds for n in r["who"]}, key=lambda n: -middle(lambda r: r["who"].get(n, 0)))
 who = ", ".join(f"{n} {middle(lambda r: r['who'].get(n, 0)):.1f}" for n in names)
-print("%-16s %8.1f %8.1f %8.1f %8.1f   %s" % (sys.argv[1], *(middle(lambda r: r[k]) for k in ("wall", "caller", "server", "left")), who))
+print("%-16s %8.1f %8.1f %8.1f %8.1f   %s" % (row, *(middle(lambda r: r[k]) for k in ("wall", "caller", "server", "left")), who))
+name, requests = NAMES.get(row, (None, None))
+if mine and theirs and name:
+    allowed = statistics.median(theirs) / TO_REACH[name]
+    line = f"{'':16} {allowed:8.1f} allowed: {TO_REACH[name]} times as fast as gocryptfs ({statistics.median(theirs):.1f})"
+    if requests:
+        one = middle(lambda r: r["asked"])
+        line += f"; {requests} requests that ask for nothing take {requests} x {one:.1f} = {requests * one:.1f}"
+    else:
+        line += f"; of all CPUs {allowed * os.cpu_count():.1f}"
+    print(line)
 PY
 done

@@ -1,14 +1,17 @@
 /* How fast are many small files? One phase per run, so that caches can be dropped between phases:
  *
- *     small PHASE DIR FILES [PER-DIRECTORY]        PHASE: create stat read rename unlink
+ *     small PHASE DIR FILES [PER-DIRECTORY]        PHASE: create stat read rename unlink ask
  *
- * Files of 4 KiB, 200 to a directory. Prints operations per second. A script's own overhead would hide the
- * differences; this has none. */
+ * Files of 4 KiB, 200 to a directory. `ask` asks one file FILES times for an attribute that it does not have, which
+ * costs a request and nothing else. Prints operations per second. A script's own overhead would hide the differences;
+ * this has none. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,6 +38,11 @@ int main(int argc, char **argv) {
             snprintf(path, sizeof path, "%s/d%d", top, d);
             check(mkdir(path, 0755), path);
         }
+    int asked = -1;
+    if (!strcmp(phase, "ask")) {
+        snprintf(path, sizeof path, "%s/asked", top);
+        check(asked = open(path, O_WRONLY | O_CREAT | O_EXCL, 0644), path);
+    }
     struct timespec start, end;
     clock_gettime(CLOCK_MONOTONIC, &start);
     for (int n = 0; n < files; n++) {
@@ -59,6 +67,8 @@ int main(int argc, char **argv) {
             check(rename(path, other), path);
         } else if (!strcmp(phase, "unlink")) {
             check(unlink(path), path);
+        } else if (!strcmp(phase, "ask")) {
+            if (fgetxattr(asked, "security.capability", other, sizeof other) >= 0 || errno != ENODATA) fail(path);
         } else {
             return 2;
         }
