@@ -8,9 +8,9 @@
 # `server`, what the threads of the filesystem use, and which of them; `left`, what all CPUs have over: kernel threads
 # and idleness. Nothing else watches meanwhile, so it can be held against a rate of peers.sh. Needs root.
 #
-# With --beside gocryptfs takes turns with it, and for each row there is a second line: how long an operation, or a MiB,
-# may take for the row to be as many times as fast as peers.sh says under `to reach`; and, for operations on names, how
-# long so many requests take as one of them costs, if the server has nothing to do for any.
+# With --beside gocryptfs takes turns with kmsfs, and where peers.sh has a figure `to reach` there is a second line: how
+# long an operation, or a MiB, may take for that; and, for operations on names, how long so many requests take as one of
+# them costs, if the server has nothing to do for any.
 . "$(dirname "$0")/lib.sh"
 
 mine=kmsfs-uring rounds=5 rows=() place=/dev/shm beside=()
@@ -28,6 +28,7 @@ while [ $# -gt 0 ]; do
 done
 [ ${#rows[@]} -gt 0 ] || die "which row? (--help)"
 for row in "${rows[@]}"; do known "$row"; done
+[[ ${#beside[@]} = 0 || $mine = kmsfs-* ]] || die "--beside is for kmsfs"
 prepare "$mine" "${beside[@]}"
 [[ " ${filesystems[*]} " == *" $mine "* ]] || die "this machine has no $mine"
 packages fio:fio
@@ -35,10 +36,10 @@ export SIZE=1G QUARTER=256M
 
 # once ROW SERVER: runs it; a line of JSON.
 once() {
-    python3 - "$1" "$2" "$WORK/mnt" "$scratch/small" "$scratch/fio.json" "$FS" <<'PY'
+    python3 - "$1" "$2" "$WORK/mnt" "$scratch/small" "$scratch/fio.json" "$FS" "${#beside[@]}" <<'PY'
 import collections, json, os, re, resource, subprocess, sys, time
 
-row, server, mnt, small, saved, filesystem = sys.argv[1:7]
+row, server, mnt, small, saved, filesystem, beside = sys.argv[1:8]
 FILES = 20000
 
 
@@ -75,7 +76,7 @@ for task, (name, used) in threads().items():
     groups[name] += (used - before.get(task, ("", 0))[1]) / 1000
 total = sum(groups.values())
 asked = None
-if filesystem.startswith("kmsfs") and not os.path.exists(f"bench/fio/{row}.fio"):
+if beside != "0" and filesystem.startswith("kmsfs") and not os.path.exists(f"bench/fio/{row}.fio"):
     rate = subprocess.run([small, "ask", f"{mnt}/small", str(FILES)], check=True, capture_output=True, text=True).stdout
     asked = 1e6 / float(rate)
 print(json.dumps({
@@ -99,7 +100,7 @@ for row in "${rows[@]}"; do
             WORK=
         done
     done
-    python3 - "$row" "$scratch/rounds" <<'PY'
+    python3 - "$row" "$scratch/rounds" "$mine" <<'PY'
 import json, os, statistics, sys
 
 sys.path.insert(0, "bench")
@@ -108,20 +109,23 @@ from table import TO_REACH
 # What peers.sh calls them, and for operations on names how many requests each waits for, as requests.sh counts them.
 NAMES = {
     "seq-write": ("sequential write, 1 MiB", None), "seq-read": ("sequential read, 1 MiB, cold", None),
+    "rand-read": ("random read, 4 KiB, cold", None), "rand-write": ("random write, 4 KiB", None),
+    "direct-read": ("O_DIRECT random read, QD 16, 2 jobs", None),
+    "direct-write": ("O_DIRECT random write, QD 16, 2 jobs", None), "fsync": ("fsync after each 4 KiB", None),
     "jobs4-seq-write": ("sequential write, 4 jobs", None), "jobs4-seq-read": ("sequential read, 4 jobs, cold", None),
     "create": ("create + write 4 KiB + close", 5), "read": ("open + read 4 KiB + close, cold", 3),
     "rename": ("rename", 4), "unlink": ("unlink", 3),
 }
 row = sys.argv[1]
 rounds = [json.loads(line) for line in open(sys.argv[2])]
-mine = [r for r in rounds if r["filesystem"].startswith("kmsfs")]
-theirs = [r["wall"] for r in rounds if not r["filesystem"].startswith("kmsfs")]
-middle = lambda of: statistics.median(of(r) for r in mine or rounds)
-names = sorted({n for r in mine or rounds for n in r["who"]}, key=lambda n: -middle(lambda r: r["who"].get(n, 0)))
+mine = [r for r in rounds if r["filesystem"] == sys.argv[3]]
+theirs = [r["wall"] for r in rounds if r["filesystem"] != sys.argv[3]]
+middle = lambda of: statistics.median(of(r) for r in mine)
+names = sorted({n for r in mine for n in r["who"]}, key=lambda n: -middle(lambda r: r["who"].get(n, 0)))
 who = ", ".join(f"{n} {middle(lambda r: r['who'].get(n, 0)):.1f}" for n in names)
 print("%-16s %8.1f %8.1f %8.1f %8.1f   %s" % (row, *(middle(lambda r: r[k]) for k in ("wall", "caller", "server", "left")), who))
 name, requests = NAMES.get(row, (None, None))
-if mine and theirs and name:
+if theirs and name:
     allowed = statistics.median(theirs) / TO_REACH[name]
     line = f"{'':16} {allowed:8.1f} allowed: {TO_REACH[name]} times as fast as gocryptfs ({statistics.median(theirs):.1f})"
     if requests:

@@ -48,7 +48,8 @@ pub struct Hops {
     began: Instant,
     /// Process and queue of the last request, as one number.
     last: AtomicU64,
-    /// Requests of all queues, to see whether there are any, and replies to them.
+    /// Requests of all queues, to see whether there are any, and how many of them a queue has
+    /// answered or handed over.
     count: AtomicU64,
     replies: AtomicU64,
     /// The last of these was a request.
@@ -109,12 +110,22 @@ impl Hops {
         }
     }
 
-    /// A reply is about to go out from `queue`.
-    pub fn replied(&self, queue: usize) {
+    /// A reply to process `pid` is about to go out from `queue`.
+    pub fn replied(&self, queue: usize, pid: u32) {
         if let Some(queue) = self.queues.as_ref().and_then(|queues| queues.get(queue)) {
             queue.replied.store(self.now(), Ordering::Relaxed);
+        }
+        // What `arrived` did not count.
+        if pid != 0 {
+            self.handed_over();
+        }
+    }
+
+    /// What has arrived last is not a queue's matter any more: somebody else answers it, who may
+    /// have to wait.
+    pub fn handed_over(&self) {
+        if self.queues.is_some() && self.serving.swap(false, Ordering::Relaxed) {
             self.replies.fetch_add(1, Ordering::Relaxed);
-            self.serving.store(false, Ordering::Relaxed);
         }
     }
 
@@ -222,7 +233,7 @@ mod tests {
     /// A caller that has hopped from queue 0 to queue 1, after `gap`.
     fn hopped(hops: &Hops, pids: (u32, u32), gap: Duration) {
         hops.arrived(0, pids.0);
-        hops.replied(0);
+        hops.replied(0, pids.0);
         let began = Instant::now();
         while began.elapsed() < gap {
             std::hint::spin_loop();
@@ -248,7 +259,7 @@ mod tests {
         let hops = Hops::new(2, true);
         while hops.linger(0).is_none() || hops.linger(1).is_none() {
             hopped(&hops, (7, 7), DEARLY);
-            hops.replied(1);
+            hops.replied(1, 7);
             let began = Instant::now();
             while began.elapsed() < DEARLY {
                 std::hint::spin_loop();
@@ -304,7 +315,7 @@ mod tests {
     /// The queue 0 of `hops`, lingering for caller 7, who is to ask at queue 1.
     fn lingers(hops: &Hops) -> Linger<'_> {
         hops.arrived(1, 7);
-        hops.replied(1);
+        hops.replied(1, 7);
         hops.queues.iter().flatten().for_each(|q| q.left.store(true, Ordering::Relaxed));
         hops.linger(0).unwrap()
     }
@@ -341,7 +352,7 @@ mod tests {
         let at = |micros: u64| began + Duration::from_micros(micros);
         hops.arrived(1, 7);
         assert!((0..=120).step_by(10).all(|t| linger.goes_on(at(t))));
-        hops.replied(1);
+        hops.replied(1, 7);
         assert!((130..190).step_by(10).all(|t| linger.goes_on(at(t))), "its caller has a moment");
         assert!(!linger.goes_on(at(190)), "nothing came");
         drop(linger);
@@ -351,6 +362,30 @@ mod tests {
         hops.arrived(1, 7);
         assert!((0..150).step_by(10).all(|t| linger.goes_on(at(t))));
         assert!(!linger.goes_on(at(150)), "it waits for something");
+    }
+
+    #[test]
+    fn what_is_handed_over_and_what_has_no_caller_is_not_waited_for() {
+        let hops = Hops::new(2, true);
+        let mut linger = lingers(&hops);
+        let began = linger.began;
+        let at = |micros: u64| began + Duration::from_micros(micros);
+        hops.arrived(1, 7);
+        hops.handed_over();
+        assert!((0..60).step_by(10).all(|t| linger.goes_on(at(t))));
+        assert!(!linger.goes_on(at(60)), "as if nothing had come");
+        drop(linger);
+
+        let mut linger = lingers(&hops);
+        let began = linger.began;
+        let at = |micros: u64| began + Duration::from_micros(micros);
+        let mut page_written = |t: u64| {
+            hops.arrived(1, 0);
+            hops.replied(1, 0);
+            linger.goes_on(at(t))
+        };
+        assert!((0..60).step_by(10).all(&mut page_written));
+        assert!(!page_written(60), "nobody waits for that");
     }
 
     #[test]

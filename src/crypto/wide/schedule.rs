@@ -12,11 +12,16 @@ const KEYS: usize = 15;
 pub struct Schedule([__m256i; KEYS]);
 
 impl Schedule {
-    /// Expands a key of 32 bytes.
+    /// Of no key yet.
+    pub fn empty() -> Schedule {
+        Schedule(transmute!([[0_u8; 32]; KEYS]))
+    }
+
+    /// Expands a key of 32 bytes where it is to stay.
     #[target_feature(enable = "avx2,vaes")]
-    pub fn of(key: &[u8; 32]) -> Schedule {
+    pub fn set(&mut self, key: &[u8; 32]) {
         let [low, high]: [__m128i; 2] = transmute!(*key);
-        Self::expand(_mm256_broadcastsi128_si256(low), _mm256_broadcastsi128_si256(high))
+        self.expand(_mm256_broadcastsi128_si256(low), _mm256_broadcastsi128_si256(high));
     }
 
     /// Expands a key in two halves, each in both lanes.
@@ -27,13 +32,12 @@ impl Schedule {
     /// for that (Gueron, "Intel Advanced Encryption Standard (AES) New Instructions Set").
     #[target_feature(enable = "avx2,vaes")]
     #[inline]
-    pub fn expand(mut low: __m256i, mut high: __m256i) -> Schedule {
+    pub fn expand(&mut self, mut low: __m256i, mut high: __m256i) {
         // RotWord of the last word, in every column.
         let rotated = _mm256_set1_epi32(0x0c0f_0e0d);
         let none = _mm256_setzero_si256();
         let mut constant = _mm256_set1_epi32(1);
-        let mut keys = [low; KEYS];
-        for (n, key) in keys.iter_mut().enumerate() {
+        for (n, key) in self.0.iter_mut().enumerate() {
             if n >= 2 && n % 2 == 0 {
                 let word = _mm256_shuffle_epi8(high, rotated);
                 low = _mm256_xor_si256(sums(low), _mm256_aesenclast_epi128(word, constant));
@@ -44,7 +48,6 @@ impl Schedule {
             }
             *key = if n % 2 == 0 { low } else { high };
         }
-        Schedule(keys)
     }
 
     /// Encrypts two blocks in each vector.

@@ -107,10 +107,9 @@ impl<'a> Thread<'a> {
         self.count();
         let others = self.lone.busy.fetch_add(1, Ordering::AcqRel);
         // A caller whose last request is not answered yet has not hopped anywhere.
-        if others == 0 {
-            self.lone.hops.arrived(self.number, pid);
-        }
-        Serving { lone: self.lone, number: self.number, here: true }
+        let pid = if others == 0 { pid } else { 0 };
+        self.lone.hops.arrived(self.number, pid);
+        Serving { lone: self.lone, number: self.number, pid, here: true }
     }
 }
 
@@ -145,13 +144,17 @@ impl Serving<'_> {
 pub struct Serving<'a> {
     lone: &'a Lone,
     number: usize,
+    /// 0: nobody's that counts.
+    pid: u32,
     here: bool,
 }
 
 impl Drop for Serving<'_> {
     fn drop(&mut self) {
         if self.here {
-            self.lone.hops.replied(self.number);
+            self.lone.hops.replied(self.number, self.pid);
+        } else if self.pid != 0 {
+            self.lone.hops.handed_over();
         }
         self.lone.busy.fetch_sub(1, Ordering::AcqRel);
     }

@@ -160,10 +160,12 @@ impl Lane {
         match self.lanes.place(self.name, &head, &mut slot) {
             Place::Here => self.serve(&head, slot),
             Place::Lane(other) => {
+                self.lanes.hops.handed_over();
                 self.lanes.send(other, slot, Task::Serve);
                 Ok(())
             }
             Place::Spare => {
+                self.lanes.hops.handed_over();
                 let (lanes, home) = (Arc::clone(&self.lanes), self.name);
                 self.lanes.server.spare.hand_over(move || {
                     answered(&lanes, &head, &mut slot);
@@ -177,7 +179,7 @@ impl Lane {
     fn serve(&mut self, head: &InHeader, mut slot: Slot) -> io::Result<()> {
         answered(&self.lanes, head, &mut slot);
         if let Name::Queue(queue) = self.name {
-            self.lanes.hops.replied(queue);
+            self.lanes.hops.replied(queue, head.pid);
         }
         self.lanes.ended(self.name);
         if matches!(self.name, Name::Bulk(_)) && self.lanes.costs.slow(head.opcode) {

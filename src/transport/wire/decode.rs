@@ -7,8 +7,8 @@ use zerocopy::{FromBytes, Immutable, KnownLayout};
 use super::abi::{self, InHeader, fattr, op};
 use crate::volume::{Errno, Fh, Ino, SetAttr, SetTime, WriteFrom};
 
-/// What a request asks for. Names and values lie where the kernel put them; so does the data of a
-/// WRITE, which is all there is behind the fixed part and may be overwritten.
+/// What a request asks for. Names and values lie where the kernel put them. The data of a WRITE is
+/// not lent here, since it may be overwritten: it is the first `size` bytes behind the fixed part.
 #[derive(Debug, PartialEq)]
 pub enum Op<'a> {
     Lookup { name: &'a [u8] },

@@ -3,8 +3,8 @@
 //! Whichever way a request came, over the FUSE device or over a ring, it arrives here in three
 //! parts: the header, the operation's own struct, and whatever has no fixed size. The third part
 //! lies in a [`Body`], which is also where the reply goes: what is read is decrypted into the
-//! memory that the kernel takes it from, and what is written is encrypted out of the memory that
-//! the kernel put it in.
+//! memory that the kernel takes it from, and what is written is encrypted in the memory that the
+//! kernel put it in where it fills whole blocks, and out of it elsewhere.
 //!
 //! The bytes come from the kernel and are checked all the same: a struct that is too short or a
 //! name without an end is that request's EINVAL.
@@ -46,7 +46,8 @@ impl<'a> Body<'a> {
         self.bytes.get(..self.input).unwrap_or_default()
     }
 
-    /// The first `len` bytes of what came with the request, to be used up. `None`: it was less.
+    /// The first `len` bytes of what came with the request, to be used up: the input is gone then.
+    /// `None`: it was less.
     fn given(&mut self, len: usize) -> Option<&mut [u8]> {
         self.bytes.get_mut(..self.input)?.get_mut(..len)
     }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use crate::crypto::{random_array, random_nonces};
 use crate::format::{BLOCK, BlockNo, FileKeys, Seal};
+use crate::lower::LowerError;
 use crate::sync::Arc;
 
 use super::super::types::Plain;
@@ -105,7 +106,7 @@ impl Span<'_> {
     /// The same with other keys than those that gave `seals`.
     ///
     /// # Errors
-    /// `Tampered`: this process's own memory has changed meanwhile.
+    /// EIO: this process's own memory has changed meanwhile.
     pub fn seal_again(
         &mut self,
         before: &FileKeys,
@@ -116,7 +117,10 @@ impl Span<'_> {
             let (blocks, _) = self.buf.as_chunks_mut::<BLOCK>();
             for ((b, block), seal) in (self.first..).zip(blocks).zip(seals) {
                 let opened = before.block().open(BlockNo(b), seal, block);
-                opened.map_err(|_| FileError::Tampered("a block that is being written"))?;
+                opened.map_err(|_| {
+                    tracing::error!("memory of this process has changed by itself");
+                    FileError::Lower(LowerError::IO)
+                })?;
             }
         }
         Ok(self.seal_whole(keys))
@@ -179,9 +183,9 @@ mod tests {
             });
             assert!(!lent, "what is lent stays");
             let lent = shape(offset, Plain::Lent(&data[..len]));
-            if !in_place {
-                assert_eq!(shape(offset, Plain::Given(&mut given)), lent);
-            }
+            let blocks = "here ".repeat(len / BLOCK);
+            let expected = if in_place { (lent.0, blocks) } else { lent.clone() };
+            assert_eq!(shape(offset, Plain::Given(&mut given)), expected);
             (in_place, lent.0, lent.1)
         };
         assert_eq!(all(0, 2 * BLOCK), (true, 0, "all 4096 all 4096 ".into()));
@@ -213,7 +217,10 @@ mod tests {
             let seals = span.seal_whole(&old);
             span.buf[BLOCK] ^= 1;
             let again = span.seal_again(&old, &seals, &new);
-            assert!(matches!(again, Err(FileError::Tampered(_))), "nothing that was not asked for");
+            assert!(
+                matches!(again, Err(FileError::Lower(LowerError::IO))),
+                "not what was asked for"
+            );
         });
     }
 }
