@@ -1,8 +1,8 @@
 //! AES-256-GCM-SIV (RFC 8452) with two AES blocks, or two products, to an instruction.
 //!
 //! The libraries work on 16 bytes at a time; CPUs with VAES and VPCLMULQDQ on 32. A block of 4 KiB
-//! takes half the time of the faster library so, and that is what a stream waits for. The bytes are the same, and
-//! tests hold them against both libraries and against the RFC.
+//! takes half the time of the faster library so, and that is what a stream waits for. The bytes
+//! are the same, and tests hold them against both libraries and against the RFC.
 //!
 //! Nothing here branches on a key or on data, or looks anything up by one: it is made of
 //! instructions whose time does not depend on their operands. Keys are wiped, a message's own as
