@@ -13,7 +13,7 @@
 //! thing after the other, gives way to everybody who wants the CPU, and with more CPUs than two
 //! not at all: the kernel would find another idle one.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// From a reply to the next request of the same caller on another CPU: with less than the first a
@@ -54,6 +54,10 @@ pub struct Hops {
     replies: AtomicU64,
     /// The last of these was a request.
     serving: AtomicBool,
+    /// Since the caller's last request nothing has been asked on his behalf.
+    alone: AtomicBool,
+    /// The queue that answers what is asked on his behalf, counted from 1.
+    behalf: AtomicUsize,
     /// One lingers; another one that did so too would keep the caller off both CPUs.
     lingering: AtomicBool,
     /// Nobody lingers before that many nanoseconds from the beginning.
@@ -78,6 +82,8 @@ impl Hops {
             count: AtomicU64::new(0),
             replies: AtomicU64::new(0),
             serving: AtomicBool::new(false),
+            alone: AtomicBool::new(false),
+            behalf: AtomicUsize::new(0),
             lingering: AtomicBool::new(false),
             not_before: AtomicU64::new(0),
         }
@@ -90,12 +96,20 @@ impl Hops {
     /// A request of process `pid` has come to `queue`.
     pub fn arrived(&self, queue: usize, pid: u32) {
         let Some(queues) = &self.queues else { return };
-        // What the kernel asks for by itself has no caller.
+        // What the kernel asks for names no caller. Who closes or syncs a file waits for its pages
+        // all the same; but nobody may be kept awake by the pages that are written in the background.
         if pid == 0 {
+            let last = self.last.load(Ordering::Relaxed);
+            if last & u64::from(u32::MAX) == queue as u64
+                && self.alone.swap(false, Ordering::Relaxed)
+            {
+                self.behalf.store(queue + 1, Ordering::Relaxed);
+                self.count();
+            }
             return;
         }
-        self.count.fetch_add(1, Ordering::Relaxed);
-        self.serving.store(true, Ordering::Relaxed);
+        self.alone.store(true, Ordering::Relaxed);
+        self.count();
         let here = u64::from(pid) << 32 | queue as u64;
         let before = self.last.swap(here, Ordering::Relaxed);
         if before == here || before >> 32 != here >> 32 {
@@ -110,13 +124,20 @@ impl Hops {
         }
     }
 
+    fn count(&self) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.serving.store(true, Ordering::Relaxed);
+    }
+
     /// A reply to process `pid` is about to go out from `queue`.
     pub fn replied(&self, queue: usize, pid: u32) {
+        let queue_number = queue + 1;
         if let Some(queue) = self.queues.as_ref().and_then(|queues| queues.get(queue)) {
             queue.replied.store(self.now(), Ordering::Relaxed);
         }
-        // What `arrived` did not count.
-        if pid != 0 {
+        // Not for what `arrived` did not count.
+        if pid != 0 || self.behalf.load(Ordering::Relaxed) == queue_number {
+            self.behalf.store(0, Ordering::Relaxed);
             self.handed_over();
         }
     }

@@ -107,8 +107,10 @@ impl<'a> Thread<'a> {
         self.count();
         let others = self.lone.busy.fetch_add(1, Ordering::AcqRel);
         // A caller whose last request is not answered yet has not hopped anywhere.
+        if others == 0 {
+            self.lone.hops.arrived(self.number, pid);
+        }
         let pid = if others == 0 { pid } else { 0 };
-        self.lone.hops.arrived(self.number, pid);
         Serving { lone: self.lone, number: self.number, pid, here: true }
     }
 }
