@@ -23,8 +23,8 @@ const IDLE: u64 = 200_000;
 
 /// Lingering ends after so long without a request anywhere, after so long with one that is being
 /// served, and in any case after so long.
-const QUIET: Duration = Duration::from_micros(60);
-const SLOW: Duration = Duration::from_micros(150);
+const QUIET: Duration = Duration::from_micros(120);
+const SLOW: Duration = Duration::from_micros(250);
 const MOST: Duration = Duration::from_millis(10);
 
 /// Who is not alone is seen within this. Then nobody lingers for so many nanoseconds.
@@ -34,8 +34,8 @@ const LATER: u64 = 20_000_000;
 /// Somebody else had the CPU for more than so long, and for more than this part of the time that
 /// was lingered: it would not be idle without us. Less than that are the ticks of a clock, what a
 /// hypervisor does, and replies that nobody waits for.
-const WANTED: Duration = Duration::from_micros(100);
-const PART: u32 = 4;
+const WANTED: Duration = Duration::from_micros(1000);
+const PART: u32 = 2;
 
 /// Who was away for less than this has not been away.
 const AWAY: Duration = Duration::from_micros(10);

@@ -36,6 +36,11 @@ impl Volume {
         if let Some(file) = open {
             return Ok(self.attr_at(inode, &file.io().stat()?, None));
         }
+        // So does the descriptor of a directory.
+        let open = inode.dir.lock().as_ref().and_then(|state| state.open_fd());
+        if let Some(fd) = open {
+            return Ok(self.attr_at(inode, &fd.stat_self()?, None));
+        }
         let _here = inode.settled();
         if let Some(pin) = inode.pinned() {
             return Ok(self.attr_at(inode, &Pinned::new(pin.as_fd()).stat()?, None));

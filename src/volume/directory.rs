@@ -76,6 +76,11 @@ impl DirState {
         self.keys.encrypt_name(name).map_err(|_| Errno::EINVAL)
     }
 
+    /// The descriptor, if there is one.
+    pub fn open_fd(&self) -> Option<Arc<Dir>> {
+        self.fd.load_full()
+    }
+
     /// Lets the descriptor go; it is opened again when wanted.
     pub fn close(&self) {
         self.fd.store(None);
@@ -162,7 +167,7 @@ impl Volume {
         inode: &Arc<Inode>,
         state: &Arc<DirState>,
     ) -> Result<Arc<Dir>, Errno> {
-        if let Some(fd) = state.fd.load_full() {
+        if let Some(fd) = state.open_fd() {
             return Ok(fd);
         }
         let _here = inode.settled();

@@ -68,9 +68,15 @@ impl Volume {
             self.take_along(cx, &moved, &to_state.wrapped().key_id)?;
         }
         self.write_sidecar(&to_fd, &to)?;
+        // Most names are free, and then one call finds that out and moves.
+        let at_once = (flags.is_empty() && moved.kind == FileKind::Regular)
+            .then(|| Moving::both(&moved, None))
+            .filter(|_| {
+                from_fd.rename(&old.lower, &to_fd, &new.lower, RenameFlags::NOREPLACE).is_ok()
+            });
         // Whoever is replaced may still be in use.
-        let target = match self.known(&to_fd, &new) {
-            Ok(target) => Some(target),
+        let target = match at_once.is_none().then(|| self.known(&to_fd, &new)).transpose() {
+            Ok(target) => target,
             Err(e) if e == Errno::ENOENT => None,
             Err(e) => return Err(e),
         };
@@ -92,8 +98,11 @@ impl Volume {
             }
         }
         let partner = target.as_ref().filter(|_| exchange).map(|(target, _)| target);
-        let _moving = Moving::both(&moved, partner);
-        let done = if moved.kind == FileKind::Symlink && !exchange {
+        let has_moved = at_once.is_some();
+        let _moving = at_once.unwrap_or_else(|| Moving::both(&moved, partner));
+        let done = if has_moved {
+            Ok(())
+        } else if moved.kind == FileKind::Symlink && !exchange {
             self.move_symlink(&old, &new, flags)
         } else {
             from_fd.rename(&old.lower, &to_fd, &new.lower, flags).map_err(Errno::from)
