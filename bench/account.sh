@@ -8,19 +8,20 @@
 # `server`, what the threads of the filesystem use, and which of them; `left`, what all CPUs have over: kernel threads
 # and idleness. Nothing else watches meanwhile, so it can be held against a rate of peers.sh. Needs root.
 #
-# With --beside gocryptfs takes turns with kmsfs, and where peers.sh has a figure `to reach` there is a second line: how
-# long an operation, or a MiB, may take for that; and, for operations on names, how long so many requests take as one of
-# them costs, if the server has nothing to do for any.
+# With --beside gocryptfs and the lower filesystem alone take turns with kmsfs, and where peers.sh has a figure `to reach`
+# there is a second line: how long an operation, or a MiB, may take for that; and a third for operations on names, with
+# what is left if the server costs nothing: its requests as one costs that asks for nothing, what else the caller does on
+# its CPU, and the operation below. No filesystem of this kind can be faster than `floor`.
 . "$(dirname "$0")/lib.sh"
 
 mine=kmsfs-uring rounds=5 rows=() place=/dev/shm beside=()
 while [ $# -gt 0 ]; do
     case $1 in
         --on) mine=$2; shift ;;
-        --beside) beside=(gocryptfs) ;;
+        --beside) beside=(gocryptfs raw) ;;
         --rounds) rounds=$2; shift ;;
         --) place=$2; shift ;;
-        -h | --help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h | --help) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
         -*) die "unknown option $1" ;;
         *) rows+=("$1") ;;
     esac
@@ -54,7 +55,12 @@ def threads():
     return used
 
 
-before = threads()
+def spent():
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (usage.ru_utime + usage.ru_stime) * 1e6
+
+
+before = threads() if server else {}
 if os.path.exists(f"bench/fio/{row}.fio"):
     subprocess.run(["fio", "--output-format=json", f"--output={saved}", f"bench/fio/{row}.fio"],
                    env={**os.environ, "DIR": mnt}, capture_output=True, check=True)
@@ -66,21 +72,22 @@ if os.path.exists(f"bench/fio/{row}.fio"):
                                         check=True).stdout) * 1e6
     caller = (job["usr_cpu"] + job["sys_cpu"]) / 100 * job["job_runtime"] * 1000
 else:
-    usage, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    already, start = spent(), time.monotonic()
     subprocess.run([small, row, f"{mnt}/small", str(FILES)], check=True, stdout=subprocess.DEVNULL)
-    wall, after = (time.monotonic() - start) * 1e6, resource.getrusage(resource.RUSAGE_CHILDREN)
+    wall, caller = (time.monotonic() - start) * 1e6, spent() - already
     units, stream = FILES, False
-    caller = (after.ru_utime + after.ru_stime - usage.ru_utime - usage.ru_stime) * 1e6
 groups = collections.Counter()
-for task, (name, used) in threads().items():
+for task, (name, used) in threads().items() if server else ():
     groups[name] += (used - before.get(task, ("", 0))[1]) / 1000
 total = sum(groups.values())
-asked = None
+asked = asking = None
 if beside != "0" and filesystem.startswith("kmsfs") and not os.path.exists(f"bench/fio/{row}.fio"):
+    os.makedirs(f"{mnt}/small", exist_ok=True)
+    already = spent()
     rate = subprocess.run([small, "ask", f"{mnt}/small", str(FILES)], check=True, capture_output=True, text=True).stdout
-    asked = 1e6 / float(rate)
+    asked, asking = 1e6 / float(rate), (spent() - already) / FILES
 print(json.dumps({
-    "filesystem": filesystem, "asked": asked, "unit": "MiB" if stream else "operation", "wall": wall / units, "caller": caller / units, "server": total / units,
+    "filesystem": filesystem, "asked": asked, "asking": asking, "unit": "MiB" if stream else "operation", "wall": wall / units, "caller": caller / units, "server": total / units,
     "left": (wall * os.cpu_count() - caller - total) / units,
     "who": {name: used / units for name, used in groups.items() if used > total / 50}}))
 PY
@@ -106,20 +113,22 @@ import json, os, statistics, sys
 sys.path.insert(0, "bench")
 from table import TO_REACH
 
-# What peers.sh calls them, and for operations on names how many requests each waits for, as requests.sh counts them.
+# What peers.sh calls them, and how many requests the caller of each waits for and does not wait for, as requests.sh
+# counts them.
 NAMES = {
     "seq-write": ("sequential write, 1 MiB", None), "seq-read": ("sequential read, 1 MiB, cold", None),
     "rand-read": ("random read, 4 KiB, cold", None), "rand-write": ("random write, 4 KiB", None),
     "direct-read": ("O_DIRECT random read, QD 16, 2 jobs", None),
-    "direct-write": ("O_DIRECT random write, QD 16, 2 jobs", None), "fsync": ("fsync after each 4 KiB", None),
+    "direct-write": ("O_DIRECT random write, QD 16, 2 jobs", None), "fsync": ("fsync after each 4 KiB", (3, 0)),
     "jobs4-seq-write": ("sequential write, 4 jobs", None), "jobs4-seq-read": ("sequential read, 4 jobs, cold", None),
-    "create": ("create + write 4 KiB + close", 5), "read": ("open + read 4 KiB + close, cold", 3),
-    "rename": ("rename", 4), "unlink": ("unlink", 3),
+    "create": ("create + write 4 KiB + close", (5, 1)), "read": ("open + read 4 KiB + close, cold", (3, 1)),
+    "rename": ("rename", (4, 0)), "unlink": ("unlink", (3, 0)),
 }
 row = sys.argv[1]
 rounds = [json.loads(line) for line in open(sys.argv[2])]
 mine = [r for r in rounds if r["filesystem"] == sys.argv[3]]
-theirs = [r["wall"] for r in rounds if r["filesystem"] != sys.argv[3]]
+theirs = [r["wall"] for r in rounds if r["filesystem"] == "gocryptfs"]
+below = [r["wall"] for r in rounds if r["filesystem"] == "raw"]
 middle = lambda of: statistics.median(of(r) for r in mine)
 names = sorted({n for r in mine for n in r["who"]}, key=lambda n: -middle(lambda r: r["who"].get(n, 0)))
 who = ", ".join(f"{n} {middle(lambda r: r['who'].get(n, 0)):.1f}" for n in names)
@@ -127,12 +136,14 @@ print("%-16s %8.1f %8.1f %8.1f %8.1f   %s" % (row, *(middle(lambda r: r[k]) for 
 name, requests = NAMES.get(row, (None, None))
 if theirs and name:
     allowed = statistics.median(theirs) / TO_REACH[name]
-    line = f"{'':16} {allowed:8.1f} allowed: {TO_REACH[name]} times as fast as gocryptfs ({statistics.median(theirs):.1f})"
+    print(f"{'':16} {allowed:8.1f} allowed: {TO_REACH[name]} times as fast as gocryptfs ({statistics.median(theirs):.1f})"
+          + ("" if requests else f"; of all CPUs {allowed * os.cpu_count():.1f}"))
     if requests:
-        one = middle(lambda r: r["asked"])
-        line += f"; {requests} requests that ask for nothing take {requests} x {one:.1f} = {requests * one:.1f}"
-    else:
-        line += f"; of all CPUs {allowed * os.cpu_count():.1f}"
-    print(line)
+        waited, silent = requests
+        one, own = (middle(lambda r: r[k]) for k in ("asked", "asking"))
+        rest, lower = max(middle(lambda r: r["caller"]) - waited * own, 0), statistics.median(below)
+        print(f"{'':16} {waited * one + silent * (one - own) + rest + lower:8.1f} floor: {waited} requests of {one:.1f}"
+              + (f", {silent} that nobody waits for of {one - own:.1f}" if silent else "")
+              + f", the caller besides {rest:.1f}, the lower filesystem {lower:.1f}")
 PY
 done
