@@ -63,7 +63,7 @@ log=$(mktemp) && trap 'rm -f "$log" "$failures"' EXIT
 if wanted rust; then
     SECONDS=0
     if command -v cargo-nextest >/dev/null; then
-        cargo nextest run --locked --no-fail-fast --status-level fail --final-status-level fail 2>&1 | tee "$log"
+        cargo nextest run --release --locked --no-fail-fast --status-level fail --final-status-level fail 2>&1 | tee "$log"
         code=${PIPESTATUS[0]}
         # "Summary [ 1.2s] 300 tests run: 299 passed (1 slow), 1 failed, 0 skipped"
         summary=$(grep -E 'tests? run:' "$log" | tail -n 1)
@@ -71,10 +71,10 @@ if wanted rust; then
         [ -n "$summary" ] && echo "${passed:-0 passed}, ${failed:-0 failed}" >>"$log"
         count "Rust tests" "$log" "$code"
         SECONDS=0
-        cargo test --locked --doc --quiet 2>&1 | tee "$log"
+        cargo test --release --locked --doc --quiet 2>&1 | tee "$log"
         code=${PIPESTATUS[0]} name="documentation examples"
     else
-        cargo test --locked --no-fail-fast --quiet 2>&1 | tee "$log"
+        cargo test --release --locked --no-fail-fast --quiet 2>&1 | tee "$log"
         code=${PIPESTATUS[0]} name="Rust tests"
     fi
     awk '/^test result:/ { p += $4; f += $6 } END { if (NR) print p + 0 " passed, " f + 0 " failed" }' "$log" >>"$log.sum"

@@ -347,8 +347,8 @@ mod tests {
         let mut linger = lingers(&hops);
         let began = linger.began;
         let at = |micros: u64| began + Duration::from_micros(micros);
-        assert!((0..60).step_by(10).all(|t| linger.goes_on(at(t))));
-        assert!(!linger.goes_on(at(60)), "nothing came");
+        assert!((0..120).step_by(10).all(|t| linger.goes_on(at(t))));
+        assert!(!linger.goes_on(at(120)), "nothing came");
         drop(linger);
         assert!(hops.linger(0).is_none(), "and it does not try again");
 
@@ -372,41 +372,68 @@ mod tests {
         let began = linger.began;
         let at = |micros: u64| began + Duration::from_micros(micros);
         hops.arrived(1, 7);
-        assert!((0..=120).step_by(10).all(|t| linger.goes_on(at(t))));
+        assert!((0..=200).step_by(10).all(|t| linger.goes_on(at(t))));
         hops.replied(1, 7);
-        assert!((130..190).step_by(10).all(|t| linger.goes_on(at(t))), "its caller has a moment");
-        assert!(!linger.goes_on(at(190)), "nothing came");
+        assert!((210..330).step_by(10).all(|t| linger.goes_on(at(t))), "its caller has a moment");
+        assert!(!linger.goes_on(at(330)), "nothing came");
         drop(linger);
         let mut linger = lingers(&hops);
         let began = linger.began;
         let at = |micros: u64| began + Duration::from_micros(micros);
         hops.arrived(1, 7);
-        assert!((0..150).step_by(10).all(|t| linger.goes_on(at(t))));
-        assert!(!linger.goes_on(at(150)), "it waits for something");
+        assert!((0..250).step_by(10).all(|t| linger.goes_on(at(t))));
+        assert!(!linger.goes_on(at(250)), "it waits for something");
     }
 
     #[test]
-    fn what_is_handed_over_and_what_has_no_caller_is_not_waited_for() {
+    fn what_is_handed_over_is_not_waited_for() {
         let hops = Hops::new(2, true);
         let mut linger = lingers(&hops);
         let began = linger.began;
         let at = |micros: u64| began + Duration::from_micros(micros);
         hops.arrived(1, 7);
         hops.handed_over();
-        assert!((0..60).step_by(10).all(|t| linger.goes_on(at(t))));
-        assert!(!linger.goes_on(at(60)), "as if nothing had come");
-        drop(linger);
+        assert!((0..120).step_by(10).all(|t| linger.goes_on(at(t))));
+        assert!(!linger.goes_on(at(120)), "as if nothing had come");
+    }
 
+    #[test]
+    fn of_what_names_no_caller_one_is_waited_for_where_the_caller_is() {
+        let hops = Hops::new(2, true);
+        let page_written = |queue: usize| {
+            hops.arrived(queue, 0);
+            hops.replied(queue, 0);
+        };
         let mut linger = lingers(&hops);
         let began = linger.began;
         let at = |micros: u64| began + Duration::from_micros(micros);
-        let mut page_written = |t: u64| {
-            hops.arrived(1, 0);
-            hops.replied(1, 0);
+        // Closing a file: its page, for which the caller waits.
+        hops.arrived(1, 0);
+        assert!((0..200).step_by(10).all(|t| linger.goes_on(at(t))), "it is being served");
+        hops.replied(1, 0);
+        assert!((200..320).step_by(10).all(|t| linger.goes_on(at(t))), "its caller has a moment");
+        assert!(!linger.goes_on(at(320)), "nothing came");
+        drop(linger);
+        // Pages written in the background, without end.
+        let mut linger = lingers(&hops);
+        let began = linger.began;
+        let at = |micros: u64| began + Duration::from_micros(micros);
+        let mut goes_on = |queue: usize, t: u64| {
+            page_written(queue);
             linger.goes_on(at(t))
         };
-        assert!((0..60).step_by(10).all(&mut page_written));
-        assert!(!page_written(60), "nobody waits for that");
+        assert!((0..120).step_by(10).all(|t| goes_on(0, t)));
+        assert!(!goes_on(0, 120), "at the other queue nobody waits for that");
+        drop(linger);
+        let mut linger = lingers(&hops);
+        let began = linger.began;
+        let at = |micros: u64| began + Duration::from_micros(micros);
+        let mut goes_on = |t: u64| {
+            page_written(1);
+            linger.goes_on(at(t))
+        };
+        assert!((0..120).step_by(10).all(&mut goes_on));
+        assert!(!goes_on(121), "nor for the second and all after it");
     }
 
     #[test]
@@ -416,20 +443,25 @@ mod tests {
         let began = linger.began;
         let at = |micros: u64| began + Duration::from_micros(micros);
         hops.arrived(1, 7);
-        assert!(linger.goes_on(at(40)), "a blink");
-        let mut now = 40;
+        assert!(linger.goes_on(at(900)), "a batch of somebody's work");
+        drop(linger);
+
+        let mut linger = lingers(&hops);
+        let began = linger.began;
+        let at = |micros: u64| began + Duration::from_micros(micros);
+        let mut now = 0;
         while now < 5000 {
             hops.arrived(1, 7);
             now += if now % 100 == 90 { 15 } else { 5 };
             assert!(linger.goes_on(at(now)), "a blink of 15 in 100 at {now}");
         }
         hops.arrived(1, 7);
-        assert!(!linger.goes_on(at(7000)), "somebody who has things to do");
+        assert!(!linger.goes_on(at(9000)), "somebody who has things to do");
         drop(linger);
 
         let mut linger = lingers(&hops);
         let began = linger.began;
         hops.arrived(1, 7);
-        assert!(!linger.goes_on(began + Duration::from_micros(101)), "and that at once");
+        assert!(!linger.goes_on(began + Duration::from_micros(1001)), "and that at once");
     }
 }
