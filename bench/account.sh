@@ -81,7 +81,7 @@ for task, (name, used) in threads().items() if server else ():
     groups[name] += (used - before.get(task, ("", 0))[1]) / 1000
 total = sum(groups.values())
 asked = asking = None
-if beside != "0" and filesystem.startswith("kmsfs") and not os.path.exists(f"bench/fio/{row}.fio"):
+if beside != "0" and filesystem.startswith("kmsfs") and row in ("create", "read", "rename", "unlink", "fsync"):
     os.makedirs(f"{mnt}/small", exist_ok=True)
     already = spent()
     rate = subprocess.run([small, "ask", f"{mnt}/small", str(FILES)], check=True, capture_output=True, text=True).stdout

@@ -36,8 +36,8 @@ impl Volume {
         if let Some(file) = open {
             return Ok(self.attr_at(inode, &file.io().stat()?, None));
         }
-        // So does the descriptor of a directory.
-        let open = inode.dir.lock().as_ref().and_then(|state| state.open_fd());
+        // So does the descriptor of a directory; whoever holds the lock may be asking for its key.
+        let open = inode.dir.try_lock().and_then(|state| state.as_ref()?.open_fd());
         if let Some(fd) = open {
             return Ok(self.attr_at(inode, &fd.stat_self()?, None));
         }
