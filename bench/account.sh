@@ -9,9 +9,10 @@
 # and idleness. Nothing else watches meanwhile, so it can be held against a rate of peers.sh. Needs root.
 #
 # With --beside gocryptfs and the lower filesystem alone take turns with kmsfs, and where peers.sh has a figure `to reach`
-# there is a second line: how long an operation, or a MiB, may take for that; and a third for operations on names, with
-# what is left if the server costs nothing: its requests as one costs that asks for nothing, what else the caller does on
-# its CPU, and the operation below. No filesystem of this kind can be faster than `floor`.
+# there is a second line: how long an operation, or a MiB, may take for that. The third, `floor`, is what would be left if
+# the filesystem's own work took no time. For operations on names: its requests, as one costs that asks for nothing, what
+# else the caller does on its CPU, and the operation below. For streams, in time of all CPUs: the caller, the same piece
+# from or to the lower filesystem, and one copy from memory to memory, which is the kernel's between page cache and request.
 . "$(dirname "$0")/lib.sh"
 
 mine=kmsfs-uring rounds=5 rows=() place=/dev/shm beside=()
@@ -21,7 +22,7 @@ while [ $# -gt 0 ]; do
         --beside) beside=(gocryptfs raw) ;;
         --rounds) rounds=$2; shift ;;
         --) place=$2; shift ;;
-        -h | --help) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h | --help) sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
         -*) die "unknown option $1" ;;
         *) rows+=("$1") ;;
     esac
@@ -71,23 +72,32 @@ if os.path.exists(f"bench/fio/{row}.fio"):
     wall = units / float(subprocess.run([sys.executable, "bench/table.py", "fio", saved], capture_output=True, text=True,
                                         check=True).stdout) * 1e6
     caller = (job["usr_cpu"] + job["sys_cpu"]) / 100 * job["job_runtime"] * 1000
+    kernel = job["sys_cpu"] / 100 * job["job_runtime"] * 1000
 else:
     already, start = spent(), time.monotonic()
     subprocess.run([small, row, f"{mnt}/small", str(FILES)], check=True, stdout=subprocess.DEVNULL)
     wall, caller = (time.monotonic() - start) * 1e6, spent() - already
-    units, stream = FILES, False
+    units, stream, kernel = FILES, False, caller
 groups = collections.Counter()
 for task, (name, used) in threads().items() if server else ():
     groups[name] += (used - before.get(task, ("", 0))[1]) / 1000
 total = sum(groups.values())
-asked = asking = None
+asked = asking = copy = None
+if stream and beside != "0":
+    # More than caches hold, and touched before.
+    PIECES = 128
+    source, to = (memoryview(bytearray(b"x") * (PIECES << 20)) for _ in range(2))
+    start = time.monotonic()
+    for at in range(0, PIECES << 20, 1 << 20):
+        to[at:at + (1 << 20)] = source[at:at + (1 << 20)]
+    copy = (time.monotonic() - start) * 1e6 / PIECES
 if beside != "0" and filesystem.startswith("kmsfs") and row in ("create", "read", "rename", "unlink", "fsync"):
     os.makedirs(f"{mnt}/small", exist_ok=True)
     already = spent()
     rate = subprocess.run([small, "ask", f"{mnt}/small", str(FILES)], check=True, capture_output=True, text=True).stdout
     asked, asking = 1e6 / float(rate), (spent() - already) / FILES
 print(json.dumps({
-    "filesystem": filesystem, "asked": asked, "asking": asking, "unit": "MiB" if stream else "operation", "wall": wall / units, "caller": caller / units, "server": total / units,
+    "filesystem": filesystem, "asked": asked, "asking": asking, "copy": copy, "kernel": kernel / units, "unit": "MiB" if stream else "operation", "wall": wall / units, "caller": caller / units, "server": total / units,
     "left": (wall * os.cpu_count() - caller - total) / units,
     "who": {name: used / units for name, used in groups.items() if used > total / 50}}))
 PY
@@ -128,7 +138,7 @@ row = sys.argv[1]
 rounds = [json.loads(line) for line in open(sys.argv[2])]
 mine = [r for r in rounds if r["filesystem"] == sys.argv[3]]
 theirs = [r["wall"] for r in rounds if r["filesystem"] == "gocryptfs"]
-below = [r["wall"] for r in rounds if r["filesystem"] == "raw"]
+below = [r for r in rounds if r["filesystem"] == "raw"]
 middle = lambda of: statistics.median(of(r) for r in mine)
 names = sorted({n for r in mine for n in r["who"]}, key=lambda n: -middle(lambda r: r["who"].get(n, 0)))
 who = ", ".join(f"{n} {middle(lambda r: r['who'].get(n, 0)):.1f}" for n in names)
@@ -141,9 +151,14 @@ if theirs and name:
     if requests:
         waited, silent = requests
         one, own = (middle(lambda r: r[k]) for k in ("asked", "asking"))
-        rest, lower = max(middle(lambda r: r["caller"]) - waited * own, 0), statistics.median(below)
+        rest, lower = max(middle(lambda r: r["caller"]) - waited * own, 0), statistics.median(r["wall"] for r in below)
         print(f"{'':16} {waited * one + silent * (one - own) + rest + lower:8.1f} floor: {waited} requests of {one:.1f}"
               + (f", {silent} that nobody waits for of {one - own:.1f}" if silent else "")
               + f", the caller besides {rest:.1f}, the lower filesystem {lower:.1f}")
+    elif "seq" in row:
+        caller, copy = (middle(lambda r: r[k]) for k in ("caller", "copy"))
+        lower = statistics.median(r["kernel"] for r in below)
+        print(f"{'':16} {caller + lower + copy:8.1f} floor, of all CPUs: the caller {caller:.1f}, the lower filesystem {lower:.1f}, "
+              f"a copy {copy:.1f}")
 PY
 done
