@@ -119,9 +119,9 @@ foreign_load() {
     sleep 2
     read -r -a after </proc/stat
     # user nice system idle iowait irq softirq steal
-    awk -v b="${before[*]:1:8}" -v a="${after[*]:1:8}" -v load="$(cut -d' ' -f1 /proc/loadavg)" 'BEGIN {
+    awk -v b="${before[*]:1:8}" -v a="${after[*]:1:8}" -v now="$(cut -d' ' -f1 /proc/loadavg)" 'BEGIN {
         split(b, x, " "); n = split(a, y, " ")
         for (i = 1; i <= n; i++) { d[i] = y[i] - x[i]; all += d[i] }
         if (all < 1) all = 1
-        printf "load average %s, %.0f %% idle, %.1f %% stolen\n", load, 100 * (d[4] + d[5]) / all, 100 * d[8] / all }'
+        printf "load average %s, %.0f %% idle, %.1f %% stolen\n", now, 100 * (d[4] + d[5]) / all, 100 * d[8] / all }'
 }

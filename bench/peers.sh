@@ -44,15 +44,15 @@ any_of() {
     for row in "$@"; do [[ $row =~ $rows ]] && return; done
     return 1
 }
-fio_row() { # ROW UNIT JOB
-    any_of "$1" || return 0
+fio_row() { # ROW UNIT JOB [ROW...]; what it writes is what the other rows read
+    any_of "$1" "${@:4}" || return 0
     if ! DIR=$TOP_DIR fio --output-format=json --output="$scratch/fio.json" "bench/fio/$3.fio" >/dev/null 2>"$scratch/err"; then
         # A peer that cannot do it at all (O_DIRECT on some lower filesystems) has no number in that row.
         [[ $FS == kmsfs-* ]] && die "fio $3 failed on $FS: $(tail -n 3 "$scratch/err")"
         say "$FS cannot: $1: $(head -n 1 "$scratch/err")" >&2
         return 0
     fi
-    record "$1" "$2" "$(python3 bench/table.py fio "$scratch/fio.json")"
+    ! any_of "$1" || record "$1" "$2" "$(python3 bench/table.py fio "$scratch/fio.json")"
 }
 small_row() { # ROW PHASE
     local rate
@@ -70,12 +70,13 @@ timed() { # ROW COMMAND...
 measure() {
     set_up && bring_up || die "$FS does not start"
     TOP_DIR=$WORK/mnt
-    fio_row "sequential write, 1 MiB" MiB/s seq-write
-    [ -e "$TOP_DIR/data" ] || fallocate -l "$SIZE" "$TOP_DIR/data" 2>/dev/null || truncate -s "$SIZE" "$TOP_DIR/data"
+    fio_row "sequential write, 1 MiB" MiB/s seq-write "sequential read, 1 MiB, cold" "random read, 4 KiB, cold" \
+        "random write, 4 KiB" "O_DIRECT random read, QD 16, 2 jobs" "O_DIRECT random write, QD 16, 2 jobs"
     cold; fio_row "sequential read, 1 MiB, cold" MiB/s seq-read
     cold; fio_row "random read, 4 KiB, cold" ops/s rand-read
     fio_row "random write, 4 KiB" ops/s rand-write
-    fio_row "sequential write, 4 jobs" MiB/s jobs4-seq-write
+    fio_row "sequential write, 4 jobs" MiB/s jobs4-seq-write "sequential read, 4 jobs, cold" \
+        "random read, 4 jobs, cold" "random write, 4 jobs"
     cold; fio_row "sequential read, 4 jobs, cold" MiB/s jobs4-seq-read
     cold; fio_row "random read, 4 jobs, cold" ops/s jobs4-rand-read
     fio_row "random write, 4 jobs" ops/s jobs4-rand-write

@@ -288,7 +288,7 @@ pub const TABLE: &[Spec] = &[
     valued(
         "readahead",
         "KIB",
-        "The mount's read-ahead, in KiB, where root mounts. Default 1024.",
+        "The mount's read-ahead, in KiB, where root mounts. Default 8192.",
         |o, name, v| {
             o.readahead_kib = Some(parse(name, v, "a number of KiB")?);
             Ok(())
