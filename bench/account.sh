@@ -13,6 +13,8 @@
 # the filesystem's own work took no time. For operations on names: its requests, as one costs that asks for nothing, what
 # else the caller does on its CPU, and the operation below. For streams, in time of all CPUs: the caller, the same piece
 # from or to the lower filesystem, and one copy from memory to memory, which is the kernel's between page cache and request.
+# For reading there is a fourth, `holes`: what caller and server take for files in which nothing is, so that nothing is read
+# below and no cipher is at work.
 . "$(dirname "$0")/lib.sh"
 
 mine=kmsfs-uring rounds=5 rows=() place=/dev/shm beside=()
@@ -22,7 +24,7 @@ while [ $# -gt 0 ]; do
         --beside) beside=(gocryptfs raw) ;;
         --rounds) rounds=$2; shift ;;
         --) place=$2; shift ;;
-        -h | --help) sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
+        -h | --help) sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 0 ;;
         -*) die "unknown option $1" ;;
         *) rows+=("$1") ;;
     esac
@@ -61,28 +63,57 @@ def spent():
     return (usage.ru_utime + usage.ru_stime) * 1e6
 
 
+def job_of(directory):
+    """Runs the row's job there: its result, and the rate as peers.sh counts it, the sync at the end among it."""
+    subprocess.run(["fio", "--output-format=json", f"--output={saved}", f"bench/fio/{row}.fio"],
+                   env={**os.environ, "DIR": directory}, capture_output=True, check=True)
+    rate = subprocess.run([sys.executable, "bench/table.py", "fio", saved], capture_output=True, text=True, check=True).stdout
+    return json.load(open(saved))["jobs"][0], float(rate)
+
+
+def used_since(before):
+    groups = collections.Counter()
+    for task, (name, used) in threads().items() if server else ():
+        groups[name] += (used - before.get(task, ("", 0))[1]) / 1000
+    return groups
+
+
+def of_caller(job):
+    return (job["usr_cpu"] + job["sys_cpu"]) / 100 * job["job_runtime"] * 1000
+
+
 before = threads() if server else {}
 if os.path.exists(f"bench/fio/{row}.fio"):
-    subprocess.run(["fio", "--output-format=json", f"--output={saved}", f"bench/fio/{row}.fio"],
-                   env={**os.environ, "DIR": mnt}, capture_output=True, check=True)
-    job = json.load(open(saved))["jobs"][0]
+    job, rate = job_of(mnt)
     stream = "seq" in row
     units = sum(job[s]["io_bytes"] / 2**20 if stream else job[s]["total_ios"] for s in ("read", "write"))
-    # As the rate in peers.sh is counted, the sync at the end among it.
-    wall = units / float(subprocess.run([sys.executable, "bench/table.py", "fio", saved], capture_output=True, text=True,
-                                        check=True).stdout) * 1e6
-    caller = (job["usr_cpu"] + job["sys_cpu"]) / 100 * job["job_runtime"] * 1000
+    wall, caller = units / rate * 1e6, of_caller(job)
     kernel = job["sys_cpu"] / 100 * job["job_runtime"] * 1000
 else:
     already, start = spent(), time.monotonic()
     subprocess.run([small, row, f"{mnt}/small", str(FILES)], check=True, stdout=subprocess.DEVNULL)
     wall, caller = (time.monotonic() - start) * 1e6, spent() - already
     units, stream, kernel = FILES, False, caller
-groups = collections.Counter()
-for task, (name, used) in threads().items() if server else ():
-    groups[name] += (used - before.get(task, ("", 0))[1]) / 1000
+groups = used_since(before)
 total = sum(groups.values())
-asked = asking = copy = None
+asked = asking = copy = holes = None
+
+
+def bytes_of(size):
+    return int(size[:-1]) << {"M": 20, "G": 30}[size[-1]]
+
+
+if stream and "read" in row and beside != "0" and filesystem.startswith("kmsfs"):
+    os.mkdir(f"{mnt}/holes")
+    for name, size in [("data", "SIZE")] + [(f"data.{n}", "QUARTER") for n in range(4)]:
+        with open(f"{mnt}/holes/{name}", "wb") as file:
+            file.truncate(bytes_of(os.environ[size]))
+    # Pages that a hypervisor has not given yet would cost more than reading.
+    with open("/proc/sys/vm/drop_caches", "w") as drop:
+        drop.write("1")
+    before = threads()
+    job, _ = job_of(f"{mnt}/holes")
+    holes = (of_caller(job) + sum(used_since(before).values())) / units
 if stream and beside != "0":
     # More than caches hold, and touched before.
     PIECES = 128
@@ -97,7 +128,7 @@ if beside != "0" and filesystem.startswith("kmsfs") and row in ("create", "read"
     rate = subprocess.run([small, "ask", f"{mnt}/small", str(FILES)], check=True, capture_output=True, text=True).stdout
     asked, asking = 1e6 / float(rate), (spent() - already) / FILES
 print(json.dumps({
-    "filesystem": filesystem, "asked": asked, "asking": asking, "copy": copy, "kernel": kernel / units, "unit": "MiB" if stream else "operation", "wall": wall / units, "caller": caller / units, "server": total / units,
+    "filesystem": filesystem, "asked": asked, "asking": asking, "copy": copy, "holes": holes, "kernel": kernel / units, "unit": "MiB" if stream else "operation", "wall": wall / units, "caller": caller / units, "server": total / units,
     "left": (wall * os.cpu_count() - caller - total) / units,
     "who": {name: used / units for name, used in groups.items() if used > total / 50}}))
 PY
@@ -160,5 +191,7 @@ if theirs and name:
         lower = statistics.median(r["kernel"] for r in below)
         print(f"{'':16} {caller + lower + copy:8.1f} floor, of all CPUs: the caller {caller:.1f}, the lower filesystem {lower:.1f}, "
               f"a copy {copy:.1f}")
+        if "read" in row:
+            print(f"{'':16} {middle(lambda r: r['holes']):8.1f} holes, of all CPUs: nothing is read below, and no cipher at work")
 PY
 done

@@ -3,6 +3,7 @@
 //! [`Embedded`] is one in use, made here or unlocked by `locked`. How its copies stay equal is
 //! told in `copies`, what it is asked for in `records`.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::copies::Copies;
@@ -67,8 +68,9 @@ impl Embedded {
         let mut copies = Vec::new();
         for dir in dirs {
             let write = |cause| EmbeddedError::Write { dir: dir.clone(), cause };
+            let encoded = encode_slot(slot).map_err(|e| write(e.into()))?;
             let mut copy = Copy::create(dir).map_err(write)?;
-            copy.put_slots(&[(1, encode_slot(slot))], 2).map_err(write)?;
+            copy.put_slots(&[(1, encoded)], 2).map_err(write)?;
             copies.push(copy);
         }
         let missing = || EmbeddedError::Missing { dir: PathBuf::new() };
@@ -103,9 +105,11 @@ impl Embedded {
 
     /// Replaces the slots in every copy.
     pub fn put_slots(&self, slots: &[(u32, Slot)]) -> Result<(), EmbeddedError> {
-        let encoded: Vec<(u32, Vec<u8>)> =
-            slots.iter().map(|(number, slot)| (*number, encode_slot(slot))).collect();
         let mut copies = self.copies.lock();
+        let encoded: io::Result<Vec<(u32, Vec<u8>)>> =
+            slots.iter().map(|(number, slot)| Ok((*number, encode_slot(slot)?))).collect();
+        let encoded = encoded
+            .map_err(|e| EmbeddedError::Write { dir: copies.lead.dir.clone(), cause: e.into() })?;
         let generation = copies.lead.generation.saturating_add(1);
         let Copies { lead, mirrors, .. } = &mut *copies;
         for copy in std::iter::once(lead).chain(mirrors) {

@@ -1,10 +1,15 @@
 //! Unlock slots as the copies hold them: without a tag, since they are read before there is a key.
 
+use std::io;
+
 use crate::custody::unlock::Slot;
 
 /// The bytes of a slot.
-pub fn encode_slot(slot: &Slot) -> Vec<u8> {
-    bincode::serde::encode_to_vec(slot, bincode::config::standard()).unwrap_or_default()
+///
+/// # Errors
+/// It cannot be encoded: nothing may be written in its place, or the store would stay shut.
+pub fn encode_slot(slot: &Slot) -> io::Result<Vec<u8>> {
+    bincode::serde::encode_to_vec(slot, bincode::config::standard()).map_err(io::Error::other)
 }
 
 /// The slot of these bytes, if they are one.
