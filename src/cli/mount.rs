@@ -32,8 +32,9 @@ use crate::volume::{CreateOptions, MountOptions, Volume, open_root};
 
 /// Read-ahead of a root mount, KiB, unless told otherwise. The kernel asks for the next window when a
 /// reader enters the last one, in requests of 1 MiB: with several in it the threads that answer have
-/// always something to do while the reader is at work.
-const READAHEAD_KIB: u32 = 8192;
+/// something to do while the reader is at work. With more, page faults at random places, around which
+/// the kernel reads as much, would be slow.
+const READAHEAD_KIB: u32 = 4096;
 
 /// Runs the command.
 pub fn run(plan: &MountPlan, out: Out) -> Result<(), CliError> {

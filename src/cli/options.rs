@@ -288,7 +288,7 @@ pub const TABLE: &[Spec] = &[
     valued(
         "readahead",
         "KIB",
-        "The mount's read-ahead, in KiB, where root mounts. Default 8192.",
+        "The mount's read-ahead, in KiB, where root mounts. Default 4096.",
         |o, name, v| {
             o.readahead_kib = Some(parse(name, v, "a number of KiB")?);
             Ok(())
