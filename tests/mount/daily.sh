@@ -23,7 +23,9 @@ print(end, out)
 PY
 }
 
+read_ahead() { cat "/sys/class/bdi/$(mountpoint -d "$MNT")/read_ahead_kb"; }
 check "mount an empty directory" mount_volume
+same "the kernel reads ahead, KiB" 4096 "$(read_ahead)"
 
 # ---- a source tree
 python3 "$TOP/tests/mount/lib/make_tree.py" "$WORK/plain" $FILES --odd
@@ -103,7 +105,8 @@ same "a device node is one" "character special file 1:3" "$(stat -c '%F %t:%T' "
 # ---- and after a remount
 check "unmount" unmount_volume
 same "nothing is mounted" "" "$(mounts_below "$WORK")"
-check "remount" mount_volume
+check "remount" mount_volume "$LOWER" "$MNT" readahead=512
+same "the kernel reads ahead as much as asked for, KiB" 512 "$(read_ahead)"
 same "after the remount everything is the same" "$BEFORE" "$(describe "$MNT")"
 same "ACLs are the same" "$ACL" "$(getfacl -cp "$MNT/kinds/file")"
 same "holes are the same" "$HOLES" "$(holes "$MNT/kinds/sparse")"
