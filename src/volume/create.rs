@@ -146,6 +146,7 @@ impl Volume {
         let child_fd = fd.open_dir(lname)?;
         let caller = self.caller(cx).to(Operation::Create);
         let child = self.make_dir_header(&child_fd, parent, lname, caller, Some(spot))?;
+        child.made_in(parent);
         self.give_to_caller(cx, fd, lname, perm, true)?;
         if perm | needed != perm {
             let inherited = child_fd.stat_self()?.mode & libc::S_ISGID;

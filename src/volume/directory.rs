@@ -86,6 +86,14 @@ impl DirState {
         self.fd.store(None);
     }
 
+    /// Notes of a directory made just now that it has no default ACL, if the one it was made in
+    /// is known to have none: it could have come from nowhere else (acl(5)).
+    pub fn made_in(&self, parent: &DirState) {
+        if parent.default_acl.load(Ordering::Relaxed) == ACL_NONE {
+            self.default_acl.store(ACL_NONE, Ordering::Relaxed);
+        }
+    }
+
     /// Forgets what is known of the default ACL.
     pub fn acl_changed(&self) {
         self.default_acl.store(ACL_UNKNOWN, Ordering::Relaxed);
