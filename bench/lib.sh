@@ -94,7 +94,12 @@ server() { pgrep -f -- "$WORK/mnt" | head -n 1; }
 # One row of a table, for scripts that look at it from nearby. What has to be there before it, then the row itself.
 export SIZE=256M QUARTER=64M SMALL=64M SECONDS_EACH=5
 known() {
-    [[ " create read stat rename unlink " == *" $1 "* || -e bench/fio/$1.fio ]] || die "no row is called $1"
+    [[ " create read stat rename unlink untar " == *" $1 "* || -e bench/fio/$1.fio ]] || die "no row is called $1"
+}
+# A source tree of so many files as $scratch/tree.tar, which has it in the directory tree.
+tree_of() {
+    python3 tests/mount/lib/make_tree.py "$scratch/tree" "$1" && tar -C "$scratch" -cf "$scratch/tree.tar" tree ||
+        die "no tree to unpack"
 }
 before() {
     case $1 in
@@ -102,12 +107,14 @@ before() {
         read | stat | rename | unlink) mkdir -p "$WORK/mnt/small" && "$scratch/small" create "$WORK/mnt/small" 20000 >/dev/null ;;&
         unlink) "$scratch/small" rename "$WORK/mnt/small" 20000 >/dev/null ;;
         create) mkdir -p "$WORK/mnt/small" ;;
+        untar) [ -e "$scratch/tree.tar" ] || tree_of 2000 ;;
     esac
     cold
 }
 during() {
     case $1 in
         create | read | stat | rename | unlink) "$scratch/small" "$1" "$WORK/mnt/small" 20000 ;;
+        untar) tar -C "$WORK/mnt" -xf "$scratch/tree.tar" ;;
         *) DIR=$WORK/mnt fio --output=/dev/null "bench/fio/$1.fio" ;;
     esac
 }

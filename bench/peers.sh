@@ -31,7 +31,7 @@ IFS=, read -r -a wanted <<<"$only"
 prepare "${wanted[@]}"
 packages fio:fio
 results=$scratch/results.tsv
-python3 tests/mount/lib/make_tree.py "$scratch/tree" $TREE && tar -C "$scratch" -cf "$scratch/tree.tar" tree
+tree_of $TREE
 
 # ---- one measurement
 record() { # ROW UNIT VALUE

@@ -4,7 +4,7 @@
 #     bench/profile.sh [--on kmsfs-uring] [--out DIRECTORY] [--all-cpus] ROW... [-- PLACE]
 #
 # ROW: a job of bench/fio without its ending (seq-write, rand-read, direct-read ...), or create, read, stat,
-# rename, unlink (what bench/small.c does). For each: ROW.svg, a flame graph of the server (of the whole machine
+# rename, unlink (what bench/small.c does), or untar. For each: ROW.svg, a flame graph of the server (of the whole machine
 # with --all-cpus); ROW.folded, its stacks with their counts, one a line; ROW.txt, functions by their own time.
 # They go to DIRECTORY (default: target/profile) and are not kept with the sources. The place is /dev/shm unless
 # given. Needs root and a kernel that lets perf count; installs perf, and inferno for the drawing.

@@ -45,7 +45,7 @@ traced() { # OPERATION COMMAND...
     echo "== $FS $operation $((major << 20 | minor))" >>"$scratch/trace"
     grep -E 'fuse_request_(send|end):' "$trace/trace" >>"$scratch/trace"
 }
-python3 tests/mount/lib/make_tree.py "$scratch/tree" $FILES
+tree_of $FILES
 for FS in "${filesystems[@]}"; do
     WORK=$(mktemp -d -p "$place" kmsfs-bench-XXXXXX)
     set_up && bring_up
@@ -56,7 +56,7 @@ for FS in "${filesystems[@]}"; do
     traced rename "$scratch/small" rename "$WORK/mnt/small" $FILES
     traced unlink "$scratch/small" unlink "$WORK/mnt/small" $FILES
     traced fsync dd if=/dev/zero "of=$WORK/mnt/synced" bs=4k count=$FILES oflag=sync status=none
-    cp -r "$scratch/tree" "$WORK/mnt/tree"
+    traced untar tar -C "$WORK/mnt" -xf "$scratch/tree.tar"
     cold
     traced grep grep -rc word7 "$WORK/mnt/tree"
     take_down
@@ -67,7 +67,7 @@ echo "$(uname -r), $(nproc) CPUs, $(stat -f -c %T "$place") below"
 python3 - "$scratch/trace" $FILES <<'PY'
 import re, statistics, sys
 NAMES = {"create": "create + write 4 KiB + close", "read": "open + read 4 KiB + close, cold", "rename": "rename",
-         "unlink": "unlink", "fsync": "write 4 KiB, synced", "grep": "grep -r, cold, each file"}
+         "unlink": "unlink", "fsync": "write 4 KiB, synced", "untar": "tar -x, each file", "grep": "grep -r, cold, each file"}
 NOBODY_WAITS = {"RELEASE", "RELEASEDIR", "FORGET", "BATCH_FORGET", "INTERRUPT"}
 files, found, filesystems = int(sys.argv[2]), {}, []
 for line in open(sys.argv[1]):

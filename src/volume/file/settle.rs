@@ -140,8 +140,9 @@ impl FileState {
         let header = self.next_header(env, meta, clean, root);
         let body: [u8; SLOT_BODY] = self.encode(&header)?;
         if meta.on_disk == OnDisk::Fresh {
-            let page = self.first_page(meta, &body, &self.pages.lock());
-            self.io.write_at(&[IoSlice::new(&page)], 0)?;
+            let head = head(meta, &body);
+            let pages = self.pages.lock();
+            self.io.write_at(&[IoSlice::new(&head), first_entries(&pages)?], 0)?;
         } else if durable {
             self.io.write_durable_at(&[IoSlice::new(&body)], slot_offset(header.generation))?;
         } else {
@@ -152,17 +153,17 @@ impl FileState {
         Ok(())
     }
 
-    /// The first page of a file that has none yet, for whoever brings it down together with the
-    /// first data: its header says that a writer is at work, and has the size from before.
-    pub(super) fn first_page_of_writer(
+    /// The header of a file that has none yet and what its first page begins with, for whoever
+    /// brings that down together with the first data: it says that a writer is at work, and has the
+    /// size from before.
+    pub(super) fn head_of_writer(
         &self,
         env: &FileEnv,
         meta: &Meta,
-        pages: &Pages,
-    ) -> Result<(Header, Vec<u8>), FileError> {
+    ) -> Result<(Header, Head), FileError> {
         let header = self.next_header(env, meta, false, [0; 16]);
-        let page = self.first_page(meta, &self.encode(&header)?, pages);
-        Ok((header, page))
+        let head = head(meta, &self.encode(&header)?);
+        Ok((header, head))
     }
 
     fn next_header(&self, env: &FileEnv, meta: &Meta, clean: bool, root: [u8; 16]) -> Header {
@@ -186,20 +187,6 @@ impl FileState {
         header
             .encode(self.keys.load().header())
             .map_err(|_| FileError::Tampered("the header to be written"))
-    }
-
-    /// The first page of a file without one: `body` in slot A, the link tags, the entries.
-    fn first_page(&self, meta: &Meta, body: &[u8; SLOT_BODY], pages: &Pages) -> Vec<u8> {
-        let mut page = vec![0u8; BLOCK];
-        let (slots, entries) = page.split_at_mut(DIR_HEADER_LEN);
-        let (slot_a, slot_b) = slots.split_at_mut(SLOT);
-        let (a_body, a_tag) = slot_a.split_at_mut(SLOT_BODY);
-        a_body.copy_from_slice(body);
-        let [tag_a, tag_b] = meta.link_tags;
-        a_tag.copy_from_slice(&tag_a);
-        slot_b.split_at_mut(SLOT_BODY).1.copy_from_slice(&tag_b);
-        entries.copy_from_slice(pages.get(PageNo(0)).unwrap_or_default());
-        page
     }
 
     /// Puts the same data key under another CMK: `wrapped` is it, sealed there.
@@ -229,4 +216,26 @@ impl FileState {
         }
         self.settle(env, Settle::Clean)
     }
+}
+
+/// What the first page of a file begins with: both slots of the header.
+pub(super) type Head = [u8; DIR_HEADER_LEN];
+
+/// That of a file without a first page: `body` in slot A, and the link tags.
+fn head(meta: &Meta, body: &[u8; SLOT_BODY]) -> Head {
+    let mut head = [0; DIR_HEADER_LEN];
+    let (slot_a, slot_b) = head.split_at_mut(SLOT);
+    let (a_body, a_tag) = slot_a.split_at_mut(SLOT_BODY);
+    a_body.copy_from_slice(body);
+    let [tag_a, tag_b] = meta.link_tags;
+    a_tag.copy_from_slice(&tag_a);
+    slot_b.split_at_mut(SLOT_BODY).1.copy_from_slice(&tag_b);
+    head
+}
+
+/// What fills the rest of it: the first entries.
+pub(super) fn first_entries(pages: &Pages) -> Result<IoSlice<'_>, FileError> {
+    // Fewer would bring what follows to the wrong place.
+    let entries = pages.get(PageNo(0)).filter(|page| page.len() == BLOCK - DIR_HEADER_LEN);
+    entries.map(IoSlice::new).ok_or(FileError::Lower(LowerError::IO))
 }

@@ -21,6 +21,7 @@ use super::super::data::now;
 use super::super::types::Plain;
 use super::blocks::{Block, run_length, stretches};
 use super::pages::Pages;
+use super::settle::{Head, first_entries};
 use super::span::{Span, with_span};
 use super::state::{FileEnv, FileError, FileState, Meta, OnDisk};
 
@@ -173,11 +174,11 @@ impl FileState {
             self.set_entry(&mut pages, b, Entry { cur: *seal, prev });
         }
         let fresh = match meta.on_disk {
-            OnDisk::Fresh => Some(self.first_page_of_writer(env, meta, &pages)?),
+            OnDisk::Fresh => Some(self.head_of_writer(env, meta)?),
             OnDisk::Clean | OnDisk::Dirty => None,
         };
-        let first_page = fresh.as_ref().map(|(_, page)| page.as_slice());
-        let written = self.write_out(meta, &pages, first, count, buf, first_page);
+        let head = fresh.as_ref().map(|(_, head)| head);
+        let written = self.write_out(meta, &pages, first, count, buf, head);
         drop(pages);
         if let Err(e) = written {
             self.after_failed_write(meta, first, seals, &old);
@@ -200,8 +201,8 @@ impl FileState {
     }
 
     /// Entries, then data. Each entry page but the first lies right before its data, so one call
-    /// per stretch carries both, in the right order. `first_page` is that of a file which has none
-    /// yet: with it, what cannot be stored is noticed by the writer and not by whoever closes.
+    /// per stretch carries both, in the right order. `head` begins the first page of a file that
+    /// has none yet: so what cannot be stored is noticed by the writer and not by whoever closes.
     ///
     /// # Crash
     /// A first page without the data behind it tells of seals that nothing has yet, beside holes;
@@ -213,12 +214,12 @@ impl FileState {
         first: u64,
         count: u64,
         buf: &[u8],
-        first_page: Option<&[u8]>,
+        head: Option<&Head>,
     ) -> Result<(), FileError> {
         let mut rest = buf;
-        let apart = first_page.filter(|_| first != 0);
-        if let Some(page) = apart {
-            self.io.write_at(&[IoSlice::new(page)], 0)?;
+        let apart = head.filter(|_| first != 0);
+        if let Some(head) = apart {
+            self.io.write_at(&[IoSlice::new(head), first_entries(pages)?], 0)?;
         }
         for (from, end) in stretches(first..first + count) {
             let mut vectors = Vec::with_capacity(8);
@@ -228,10 +229,10 @@ impl FileState {
                 let k = entry_page_of(BlockNo(at));
                 let at_group_start = blocks_of(k).start == at && k.0 != 0;
                 if at == 0
-                    && let Some(page) = first_page
+                    && let Some(head) = head
                 {
                     start = 0;
-                    vectors.push(IoSlice::new(page));
+                    vectors.extend([IoSlice::new(head), first_entries(pages)?]);
                 }
                 if at_group_start {
                     if at == from {
