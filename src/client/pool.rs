@@ -5,9 +5,9 @@
 //! a key is asked before one is taken. A key that nobody takes is wiped and has sealed nothing.
 //!
 //! A shelf is filled with [`FIRST`] keys; whenever it runs dry between two refills, or needs the
-//! next one within four milliseconds, that is twice as large, up to [`MOST`]. It is refilled when half of the
-//! last batch has gone. Each refill wakes a thread, on another CPU if there is one, which a guest
-//! of a hypervisor pays for with tens of microseconds of the caller's own.
+//! next one within four milliseconds, that is twice as large, up to [`MOST`]. It is refilled when
+//! half of the last batch has gone. Each refill wakes a thread, on another CPU if there is one,
+//! which a guest of a hypervisor pays for with tens of microseconds of the caller's own.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
