@@ -18,8 +18,10 @@ fi
 
 # boto3 and an AWS CLI of today, with the newest model of KMS, beside Debian's; and other people's cryptography.
 venv=${KMSFS_VENV:-$(pwd)/target/awscli-venv}
-if ! "$venv/bin/python" -c 'import boto3, awscli, cryptography, Crypto' 2>/dev/null; then
-    python3 -m venv "$venv"
+# Its programs have its path in them: one that was moved along with the tree is made anew.
+if ! "$venv/bin/python" -c 'import boto3, awscli, cryptography, Crypto' 2>/dev/null ||
+    ! "$venv/bin/aws" --version >/dev/null 2>&1; then
+    python3 -m venv --clear "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check boto3 awscli cryptography pycryptodome
 fi
 python=$venv/bin/python
