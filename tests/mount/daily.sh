@@ -92,6 +92,16 @@ os.ftruncate(fd, 100 << 20)
 PY
 )
 same "a set default ACL is inherited" "user:1234:rw-" "$(getfacl -cp "$MNT/kinds/acl/inherits" | grep 1234 | cut -c1-13)"
+# The umask counts unless a default ACL decides: of a directory as it was made, after it got one, below that, after it lost it.
+masked() (
+    mkdir "$1" && cd "$1" && umask 077 || exit
+    mkdir new && mkdir new/plain && touch new/plain/file && touch new/before
+    setfacl -d -m u:1234:rw,m::rw new && touch new/after && mkdir new/below && touch new/below/file && mkdir new/below/deep && touch new/below/deep/file
+    setfacl -k new && touch new/without && mkdir new/bare && touch new/bare/file
+    find . -mindepth 2 | sort | xargs stat -c '%n %a' && find . -mindepth 2 | sort | xargs getfacl -p
+)
+same "umask and default ACLs, as on the lower filesystem" "$(masked "$WORK/masked")" "$(masked "$MNT/masked")"
+rm -rf "$MNT/masked"
 ACL=$(getfacl -cp "$MNT/kinds/file")
 HOLES=$(holes "$MNT/kinds/sparse")
 USED=$(stat -c %b "$MNT/kinds/sparse")
