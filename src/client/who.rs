@@ -20,6 +20,10 @@ use crate::server::messages::{OnBehalf, Operation};
 /// How long the groups of a process are believed.
 pub const GROUPS_LIFE: Duration = Duration::from_secs(1);
 
+/// For how long a process that was there is not looked for again. The kernel gives out numbers in
+/// turn (pid_max is 301 at least), so nobody else can have its number by then.
+const STILL_THERE: Duration = Duration::from_millis(1);
+
 /// Processes remembered, each with a descriptor.
 const PROCESSES: NonZeroUsize = NonZeroUsize::new(256).expect("256 is not zero");
 
@@ -52,8 +56,26 @@ pub struct Callers {
 /// A process that was looked at.
 struct Known {
     at: Instant,
+    /// When it was last found to be there.
+    there: Instant,
     groups: Groups,
     process: Process,
+}
+
+impl Known {
+    fn holds(&mut self) -> bool {
+        let now = Instant::now();
+        if now - self.at >= GROUPS_LIFE {
+            return false;
+        }
+        if now - self.there >= STILL_THERE {
+            if !self.process.lives() {
+                return false;
+            }
+            self.there = now;
+        }
+        true
+    }
 }
 
 impl Default for Callers {
@@ -69,9 +91,8 @@ impl Callers {
         if pid == 0 {
             return Who::User { uid, gid, groups: None, operation };
         }
-        if let Some(known) = self.seen.lock().get(&(pid, uid))
-            && known.at.elapsed() < GROUPS_LIFE
-            && known.process.lives()
+        if let Some(known) = self.seen.lock().get_mut(&(pid, uid))
+            && known.holds()
         {
             return Who::User { uid, gid, groups: known.groups, operation };
         }
@@ -97,7 +118,8 @@ impl Callers {
         let mut seen = self.seen.lock();
         match process {
             Some(process) => {
-                seen.put((pid, uid), Known { at: Instant::now(), groups, process });
+                let now = Instant::now();
+                seen.put((pid, uid), Known { at: now, there: now, groups, process });
             }
             // Nothing is known of it, and that takes no time to find out again.
             None => drop(seen.pop(&(pid, uid))),
@@ -148,6 +170,7 @@ mod tests {
         assert_eq!(callers.recent(its), known);
         child.kill().unwrap();
         child.wait().unwrap();
+        std::thread::sleep(STILL_THERE);
         // Its number is free now; whoever gets it has nothing of its.
         assert_eq!(callers.recent(its), Who::User { uid, gid: 5, groups: None, operation });
     }

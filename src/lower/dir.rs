@@ -59,6 +59,13 @@ impl LowerStat {
         Ok(Self::from_statx(&rustix::fs::statx(fd, c"", AtFlags::EMPTY_PATH, WANTED)?))
     }
 
+    /// The same, with these times of modification and change, which are not looked at.
+    pub(super) fn but_times(fd: impl AsFd, mtime: (i64, u32), ctime: (i64, u32)) -> Result<Self> {
+        let want = WANTED.difference(StatxFlags::MTIME.union(StatxFlags::CTIME));
+        let st = Self::from_statx(&rustix::fs::statx(fd, c"", AtFlags::EMPTY_PATH, want)?);
+        Ok(Self { mtime, ctime, ..st })
+    }
+
     fn from_statx(st: &Statx) -> Self {
         let time = |t: &StatxTimestamp| (t.tv_sec, t.tv_nsec);
         Self {

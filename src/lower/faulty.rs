@@ -128,6 +128,9 @@ impl FileIo for Faulty {
     fn stat(&self) -> Result<LowerStat> {
         self.inner.stat()
     }
+    fn stat_but_times(&self, mtime: (i64, u32), ctime: (i64, u32)) -> Result<LowerStat> {
+        self.inner.stat_but_times(mtime, ctime)
+    }
     fn born(&self) -> Result<Option<i64>> {
         self.inner.born()
     }

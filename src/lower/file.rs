@@ -35,6 +35,11 @@ pub trait FileIo: Send + Sync {
     fn next_data(&self, offset: u64) -> Result<Option<u64>>;
     /// fstat.
     fn stat(&self) -> Result<LowerStat>;
+    /// fstat, with these times of modification and change in place of the file's own, which are
+    /// not looked at. A file whose times were looked at gets a finer one with its next change, and
+    /// no file on the machine an earlier one after that: the kernel would find that every file
+    /// above has another time at once, and tell it. Linux: "Multigrain Timestamps".
+    fn stat_but_times(&self, mtime: (i64, u32), ctime: (i64, u32)) -> Result<LowerStat>;
     /// Seconds since 1970 at which the inode was made, where the filesystem remembers; nobody
     /// can set that.
     fn born(&self) -> Result<Option<i64>>;
@@ -175,6 +180,10 @@ impl FileIo for LowerFile {
 
     fn stat(&self) -> Result<LowerStat> {
         LowerStat::of(&self.fd)
+    }
+
+    fn stat_but_times(&self, mtime: (i64, u32), ctime: (i64, u32)) -> Result<LowerStat> {
+        LowerStat::but_times(&self.fd, mtime, ctime)
     }
 
     fn born(&self) -> Result<Option<i64>> {

@@ -138,10 +138,14 @@ impl Volume {
         {
             // Under the lock, or the last handle could close the file before the note is in it.
             let open = inode.file.lock();
-            if let Some(file) = open.state.as_ref().filter(|file| file.writable()) {
-                file.set_mtime(Some(unmarked(pair(mtime))));
+            if let Some(file) = open.state.clone().filter(|file| file.writable()) {
+                let mtime = unmarked(pair(mtime));
+                file.set_mtime(Some(mtime));
                 drop(open);
-                return self.attr(inode).map(Some);
+                // The lower one's are not looked at between two writes: the kernel would have a
+                // new time to tell after each.
+                let st = file.io().stat_but_times(mtime, super::data::now())?;
+                return Ok(Some(self.attr_at(inode, &st, None)));
             }
         }
         let attr = self.attr(inode)?;

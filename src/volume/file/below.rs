@@ -174,6 +174,10 @@ impl FileIo for Below {
         self.io.stat()
     }
 
+    fn stat_but_times(&self, mtime: Time, ctime: Time) -> Result<LowerStat, LowerError> {
+        self.io.stat_but_times(mtime, ctime)
+    }
+
     fn born(&self) -> Result<Option<i64>, LowerError> {
         self.io.born()
     }
