@@ -248,6 +248,28 @@ def many_names(tally, mount):
         tally.check(f"{what}: a name's time does not grow with the directory", b <= most * a + 1, f"{a:.1f} us, {b:.1f} us")
 
 
+def synced_writes(tally, mount):
+    """Synced writes within one tick of the clock have one time. Were the lower file's times looked at between two of them,
+    its filesystem would give it a finer one, the kernel every file above a later one, and tell the server each time."""
+    tick, writes, times = time.clock_getres(5), 400, set()  # CLOCK_REALTIME_COARSE
+    fd = os.open(mount.path / "synced", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    began = time.monotonic()
+    for _ in range(writes):
+        os.write(fd, b"x" * 4096)
+        os.fsync(fd)
+        times.add(os.fstat(fd).st_mtime_ns)
+    ticks = (time.monotonic() - began) / tick
+    os.close(fd)
+    # What others do may move the clock, too.
+    tally.check("the kernel tells the time of synced writes once in a tick", len(times) < ticks + writes / 4,
+                f"{len(times)} times in {ticks:.0f} ticks")
+    shown = os.stat(mount.path / "synced").st_mtime_ns
+    tally.check("and it is the last one", shown == max(times) and abs(shown / 1e9 - time.time()) < 60)
+    mount.stop()
+    mount.start()
+    tally.check("after a remount too", os.stat(mount.path / "synced").st_mtime_ns == shown)
+
+
 def loop(scratch, name, size, *mkfs):
     image, at = scratch.path / f"{name}.img", scratch.dir(name)
     with open(image, "wb") as file:
@@ -302,7 +324,9 @@ def main():
         differential(tally, mount.path, plain)
         only_here(tally, mount, plain)
         mount.stop()
-        many_names(tally, Mount(scratch, memory(scratch), "many-mnt").start())
+        fast = Mount(scratch, memory(scratch), "many-mnt").start()
+        many_names(tally, fast)
+        synced_writes(tally, fast)
         read_only(tally, scratch, loop(scratch, "small", 64 << 20, "mkfs.ext4", "-q", "-F"))
     return tally.finish()
 
