@@ -13,7 +13,7 @@
 
 rounds=5 kills=5 fuzz=20 names=()
 # What runs over io_uring too, with so many rounds. teardown goes over every transport by itself.
-ring=(copies daily disable fsx kill likeext4 paths pjdfstest policy posix stress suid tamper) ring_rounds=2
+ring=(copies daily disable fsx kill likeext4 paths pjdfstest policy posix small stress suid tamper) ring_rounds=2
 for argument in "$@"; do
     case $argument in
         --soak) rounds=50 kills=200 fuzz=600 ring=(all) ;;

@@ -235,7 +235,13 @@ impl Calls {
     /// OPEN. While an inode is contested, nobody's reads through new handles go by way of the
     /// page cache, where a mapping of him who lost the right would find them.
     pub fn open(&self, cx: &ReqCtx, ino: Ino, flags: i32) -> Answer<Handle> {
-        let handle = guarded(|| self.volume.open(cx, ino, flags)).map(opened)?;
+        let show = |whole: &[u8]| {
+            // Pages of a contested file are not kept. Whatever else is against it, they are read.
+            if let Some(notifier) = self.notifier.get().filter(|_| !self.contested.contains(ino)) {
+                let _ = notifier.store(ino, whole);
+            }
+        };
+        let handle = guarded(|| self.volume.open_showing(cx, ino, flags, show)).map(opened)?;
         if self.contested.contains(ino) {
             let flags = fopen::DIRECT_IO | fopen::PARALLEL_DIRECT_WRITES;
             return Ok(Handle { flags, ..handle });

@@ -15,6 +15,16 @@ pub enum Notifier {
 }
 
 impl Notifier {
+    /// Gives the kernel what an inode's pages from the first on hold, as if it had read them. Of an
+    /// inode that nobody has open and that nobody can open meanwhile: pages that somebody wrote to
+    /// would be overwritten.
+    pub fn store(&self, ino: Ino, data: &[u8]) -> io::Result<()> {
+        match self {
+            Notifier::Fuser(n) => n.store(::fuser::INodeNo(ino.0), 0, data),
+            Notifier::Device(device) => device.store(ino, data),
+        }
+    }
+
     /// Drops the pages and attributes that the kernel has of an inode. Waits for pages that are
     /// being read or written back.
     pub fn drop_pages(&self, ino: Ino) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! Open files: reading, writing, making durable.
 
+use crate::format::BLOCK;
 use crate::lower::FileIo;
 use crate::sync::Arc;
 use crate::sync::atomic::Ordering;
@@ -17,13 +18,33 @@ impl Volume {
     /// EACCES: policy says no. ENOKEY: the key cannot be used now. EIO: the file below is not
     /// what was written.
     pub fn open(&self, cx: &ReqCtx, ino: Ino, flags: i32) -> Result<Opened, Errno> {
+        self.open_showing(cx, ino, flags, |_| ())
+    }
+
+    /// The same, and `show` gets all that is in a small file that is opened to be read, if it is at
+    /// hand and nobody else has the file open. Nobody can open it before `show` has returned, so
+    /// there is no newer content than this.
+    pub fn open_showing(
+        &self,
+        cx: &ReqCtx,
+        ino: Ino,
+        flags: i32,
+        show: impl FnOnce(&[u8]),
+    ) -> Result<Opened, Errno> {
         let inode = self.inodes.get(ino).ok_or(Errno::ESTALE)?;
         let writes = flags & libc::O_ACCMODE != libc::O_RDONLY;
         if writes || flags & libc::O_TRUNC != 0 {
             self.writable()?;
         }
         let caller = self.caller(cx).to(Operation::of_flags(flags));
-        let file = self.acquire(&inode, caller)?;
+        let epoch = self.keys.epoch();
+        let cached = flags & (libc::O_ACCMODE | libc::O_TRUNC | libc::O_DIRECT) == libc::O_RDONLY;
+        let file = self.acquire(&inode, caller, |file| {
+            let mut room = [0; BLOCK];
+            if let Some(whole) = cached.then(|| file.at_hand(&mut room)).flatten() {
+                show(whole);
+            }
+        })?;
         let ready = if writes && !file.writable() { Err(Errno::EROFS) } else { Ok(()) };
         let ready = ready.and_then(|()| {
             if flags & libc::O_TRUNC != 0 {
@@ -38,7 +59,16 @@ impl Volume {
             self.release_share(&inode)?;
             return Err(e);
         }
-        Ok(self.add_handle(inode, file, caller, flags))
+        let opened = self.add_handle(inode, file, (caller, epoch), flags);
+        // Who has lost his right meanwhile may have been looked for before he had a handle, and what
+        // the kernel has of the file it would give him without a question.
+        if self.keys.epoch() != epoch
+            && let Err(e) = self.usable(opened.fh)
+        {
+            self.release(ino, opened.fh)?;
+            return Err(e);
+        }
+        Ok(opened)
     }
 
     /// The file of a handle whose opener still has the right to it: judged again whenever the

@@ -119,15 +119,15 @@ impl Handles {
 }
 
 impl Volume {
-    /// Registers a handle for an acquired file.
+    /// Registers a handle for an acquired file, whose opener was judged under `epoch` or later.
     pub(super) fn add_handle(
         &self,
         inode: Arc<Inode>,
         file: Arc<FileState>,
-        opener: Caller,
+        (opener, epoch): (Caller, u64),
         flags: i32,
     ) -> Opened {
-        let epoch = AtomicU64::new(self.keys.epoch());
+        let epoch = AtomicU64::new(epoch);
         let writes = flags & libc::O_ACCMODE != libc::O_RDONLY;
         let file = ArcSwapOption::new(Some(file));
         let handle = FileHandle { inode, file, opener, epoch, writes };

@@ -18,12 +18,13 @@ use super::session::Ended;
 use super::types::{Errno, FileKind};
 
 impl Volume {
-    /// Takes a handle's share in an inode's file, reading and verifying it if nobody has it open.
-    /// Whoever comes later is judged all the same.
+    /// Takes a handle's share in an inode's file, reading and verifying it if nobody has it open:
+    /// then `first` gets it before anybody else does. Whoever comes later is judged all the same.
     pub(super) fn acquire(
         &self,
         inode: &Arc<Inode>,
         caller: Caller,
+        first: impl FnOnce(&FileState),
     ) -> Result<Arc<FileState>, Errno> {
         match inode.kind {
             FileKind::Regular => {}
@@ -38,7 +39,14 @@ impl Volume {
                 self.judge(inode, &file, caller)?;
                 file
             }
-            None => Arc::new(self.load_file(inode, caller)?),
+            None => {
+                let file = self.load_file(inode, caller)?;
+                // There are handles if it was locked away.
+                if open.handles == 0 {
+                    first(&file);
+                }
+                Arc::new(file)
+            }
         };
         open.state = Some(Arc::clone(&file));
         open.handles += 1;
@@ -95,7 +103,7 @@ impl Volume {
         caller: Caller,
         work: impl FnOnce(&Arc<FileState>) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
-        let file = self.acquire(inode, caller)?;
+        let file = self.acquire(inode, caller, |_| ())?;
         let result = work(&file);
         drop(file);
         self.release_share(inode)?;

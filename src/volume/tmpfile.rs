@@ -30,6 +30,7 @@ impl Volume {
         flags: i32,
     ) -> Result<(Entry, Opened), Errno> {
         self.writable()?;
+        let epoch = self.keys.epoch();
         let (state, fd) = self.dir_and_fd(parent)?;
         let caller = self.caller(cx).to(Operation::Create);
         let _making = self.grace.enter();
@@ -53,7 +54,7 @@ impl Volume {
         let attr = self.attr_at(&inode, &st, None);
         let caller = caller.to(Operation::of_flags(flags));
         let generation = inode.generation.into();
-        let opened = self.add_handle(inode, file, caller, flags);
+        let opened = self.add_handle(inode, file, (caller, epoch), flags);
         Ok((Entry { attr, generation }, opened))
     }
 

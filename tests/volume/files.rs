@@ -120,6 +120,18 @@ fn the_modification_time_survives_our_own_writes() {
 }
 
 #[test]
+fn who_loses_the_right_while_a_file_is_opened_for_him_has_no_handle() {
+    let fs = Fs::new();
+    let ino = fs.put(Ino::ROOT, "f", b"secret");
+    fs.keys.deny_after_the_next(OTHER.uid);
+    assert_eq!(fs.v().open(&OTHER, ino, libc::O_RDONLY).unwrap_err(), Errno::EACCES);
+    assert!(fs.v().open_inodes().is_empty());
+    let mut out = [0u8; 6];
+    let mine = fs.v().open(&CX, ino, libc::O_RDONLY).unwrap().fh;
+    assert_eq!(fs.v().read(ino, mine, 0, &mut out), Ok(6));
+}
+
+#[test]
 fn denied_means_denied_on_an_open_handle_too() {
     let fs = Fs::new();
     let ino = fs.put(Ino::ROOT, "f", b"secret");

@@ -28,6 +28,8 @@ pub const OTHER: ReqCtx = ReqCtx { uid: 1001, gid: 1001, pid: 1, umask: 0o022 };
 pub struct TableKeys {
     table: Mutex<HashMap<Vec<u8>, (DataKey, KeyContext)>>,
     denied: Mutex<HashSet<u32>>,
+    /// Who is denied everything right after the next yes.
+    doomed: Mutex<Option<u32>>,
     disabled: Mutex<bool>,
     epoch: AtomicU64,
     version: AtomicU32,
@@ -39,6 +41,7 @@ impl Default for TableKeys {
         TableKeys {
             table: Mutex::default(),
             denied: Mutex::default(),
+            doomed: Mutex::default(),
             disabled: Mutex::default(),
             epoch: AtomicU64::default(),
             version: AtomicU32::new(1),
@@ -57,6 +60,11 @@ impl TableKeys {
     pub fn deny(&self, uid: u32) {
         self.denied.lock().unwrap().insert(uid);
         self.epoch.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The next to be given a key is the last one before `uid` is denied all.
+    pub fn deny_after_the_next(&self, uid: u32) {
+        *self.doomed.lock().unwrap() = Some(uid);
     }
 
     pub fn allow(&self, uid: u32) {
@@ -126,6 +134,9 @@ impl DataKeys for TableKeys {
         context: &KeyContext,
     ) -> Result<DataKey, KeyError> {
         self.allowed(caller)?;
+        if let Some(uid) = self.doomed.lock().unwrap().take() {
+            self.deny(uid);
+        }
         match self.table.lock().unwrap().get(&wrapped.blob) {
             Some((key, bound)) if bound == context => Ok(key.duplicate()),
             _ => Err(KeyError::Corrupt),

@@ -91,13 +91,13 @@ impl Device {
             Err(Errno(e)) if (1..512).contains(&e) => (-e, [].as_slice()),
             Err(_) => (-libc::EIO, [].as_slice()),
         };
-        match self.write(error, unique, body) {
+        match self.write(error, unique, body, &[]) {
             // NOENT: the caller is gone. NODEV: everybody is.
             Ok(()) | Err(rustix::io::Errno::NOENT | rustix::io::Errno::NODEV) => {}
             Err(error) => {
                 tracing::warn!(%error, "a reply was refused");
                 if !body.is_empty() {
-                    let _ = self.write(-libc::EIO, unique, &[]);
+                    let _ = self.write(-libc::EIO, unique, &[], &[]);
                 }
             }
         }
@@ -106,14 +106,22 @@ impl Device {
     /// Drops the pages and attributes that the kernel has of an inode.
     pub fn drop_pages(&self, ino: Ino) -> io::Result<()> {
         let what = abi::InvalInode { ino: ino.0, off: 0, len: 0 };
-        Ok(self.write(abi::NOTIFY_INVAL_INODE, 0, what.as_bytes())?)
+        Ok(self.write(abi::NOTIFY_INVAL_INODE, 0, what.as_bytes(), &[])?)
     }
 
-    fn write(&self, error: i32, unique: u64, body: &[u8]) -> rustix::io::Result<()> {
-        let len = size_of::<OutHeader>().saturating_add(body.len());
+    /// Gives the kernel what an inode's pages from the first on hold.
+    pub fn store(&self, ino: Ino, data: &[u8]) -> io::Result<()> {
+        let size = u32::try_from(data.len()).map_err(io::Error::other)?;
+        let what = abi::Store { ino: ino.0, size, ..abi::Store::default() };
+        Ok(self.write(abi::NOTIFY_STORE, 0, what.as_bytes(), data)?)
+    }
+
+    fn write(&self, error: i32, unique: u64, body: &[u8], more: &[u8]) -> rustix::io::Result<()> {
+        let len = size_of::<OutHeader>().saturating_add(body.len()).saturating_add(more.len());
         let len = u32::try_from(len).map_err(|_| rustix::io::Errno::INVAL)?;
         let head = OutHeader { len, error, unique };
-        rustix::io::writev(&self.0, &[IoSlice::new(head.as_bytes()), IoSlice::new(body)]).map(drop)
+        let parts = [head.as_bytes(), body, more].map(IoSlice::new);
+        rustix::io::writev(&self.0, &parts).map(drop)
     }
 
     /// The first message: agrees with the kernel on what is used. `ring` is asked whether

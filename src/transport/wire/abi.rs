@@ -172,6 +172,9 @@ pub const FSYNC_FDATASYNC: u32 = 1 << 0;
 /// A notification's number, in place of an error: drop an inode's pages and attributes.
 pub const NOTIFY_INVAL_INODE: i32 = 2;
 
+/// Another one: take these pages of an inode.
+pub const NOTIFY_STORE: i32 = 4;
+
 /// Declares a struct of the protocol with its size in bytes.
 macro_rules! wire {
     ($(#[$doc:meta])* $name:ident: $size:literal { $($field:ident: $kind:ty,)* }) => {
@@ -293,3 +296,5 @@ wire!(/// Before a name in a listing.
 Dirent: 24 { ino: u64, off: u64, namelen: u32, kind: u32, });
 wire!(/// Drop an inode's pages and attributes.
 InvalInode: 24 { ino: u64, off: i64, len: i64, });
+wire!(/// Before the bytes that an inode's pages are to hold.
+Store: 24 { ino: u64, offset: u64, size: u32, padding: u32, });

@@ -20,6 +20,19 @@ impl FileState {
         Ok(len)
     }
 
+    /// All that is in the file, if that is at most `room` and came along with the header.
+    pub fn at_hand<'a>(&self, room: &'a mut [u8; BLOCK]) -> Option<&'a [u8]> {
+        let meta = self.meta.read();
+        let len = usize::try_from(meta.size).ok().filter(|len| (1..=BLOCK).contains(len))?;
+        if meta.found != Found::Strict || self.pages.lock().block0.is_none() {
+            return None;
+        }
+        let whole = room.get_mut(..len)?;
+        // What does not open is for whoever reads it to be told of.
+        self.read_range(&meta, 0, whole).ok()?;
+        Some(whole)
+    }
+
     pub(super) fn read_range(
         &self,
         meta: &Meta,
