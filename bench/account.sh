@@ -163,9 +163,9 @@ NAMES = {
     "seq-write": ("sequential write, 1 MiB", None), "seq-read": ("sequential read, 1 MiB, cold", None),
     "rand-read": ("random read, 4 KiB, cold", None), "rand-write": ("random write, 4 KiB", None),
     "direct-read": ("O_DIRECT random read, QD 16, 2 jobs", None),
-    "direct-write": ("O_DIRECT random write, QD 16, 2 jobs", None), "fsync": ("fsync after each 4 KiB", (3, 0)),
+    "direct-write": ("O_DIRECT random write, QD 16, 2 jobs", None), "fsync": ("fsync after each 4 KiB", (2, 0)),
     "jobs4-seq-write": ("sequential write, 4 jobs", None), "jobs4-seq-read": ("sequential read, 4 jobs, cold", None),
-    "create": ("create + write 4 KiB + close", (5, 1)), "read": ("open + read 4 KiB + close, cold", (3, 1)),
+    "create": ("create + write 4 KiB + close", (5, 1)), "read": ("open + read 4 KiB + close, cold", (2, 1)),
     "rename": ("rename", (4, 0)), "unlink": ("unlink", (3, 0)),
     # Directories and all; counted for the tree that is unpacked.
     "untar": ("untar 2,000 files", (10.36, 1)),

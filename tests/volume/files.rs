@@ -120,6 +120,34 @@ fn the_modification_time_survives_our_own_writes() {
 }
 
 #[test]
+fn an_open_shows_all_of_a_small_file_that_nobody_else_has_open() {
+    let mut fs = Fs::new();
+    let opened = |fs: &Fs, ino, flags| {
+        let mut shown = None;
+        let show = |whole: &[u8]| shown = Some(whole.to_vec());
+        (fs.v().open_showing(&CX, ino, flags, show).unwrap().fh, shown)
+    };
+    for (len, comes) in [(0, false), (1, true), (4095, true), (4096, true), (4097, false)] {
+        let name = format!("f{len}");
+        let content = pattern(3, len);
+        let ino = fs.put(Ino::ROOT, &name, &content);
+        let shown = opened(&fs, ino, libc::O_RDONLY).1;
+        assert_eq!(shown, comes.then_some(content.clone()), "{len}");
+        assert_eq!(opened(&fs, ino, libc::O_RDONLY).1, None, "somebody else has it open");
+        assert_eq!(fs.read_all(ino).unwrap(), content, "what was shown is there to be read");
+        fs.remount();
+        let ino = fs.lookup(&name).unwrap().attr.ino;
+        for flags in [libc::O_RDWR, libc::O_WRONLY, libc::O_RDONLY | libc::O_DIRECT] {
+            let (fh, shown) = opened(&fs, ino, flags);
+            assert_eq!(shown, None, "{len} {flags:#o}");
+            fs.v().release(ino, fh).unwrap();
+        }
+        let (_, shown) = opened(&fs, ino, libc::O_RDONLY | libc::O_TRUNC);
+        assert_eq!(shown, None, "it is empty now");
+    }
+}
+
+#[test]
 fn who_loses_the_right_while_a_file_is_opened_for_him_has_no_handle() {
     let fs = Fs::new();
     let ino = fs.put(Ino::ROOT, "f", b"secret");

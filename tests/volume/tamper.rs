@@ -51,6 +51,21 @@ fn one_bit_anywhere() {
 }
 
 #[test]
+fn what_does_not_open_is_not_shown_with_an_open_either() {
+    let mut fs = Fs::new();
+    fs.put(Ino::ROOT, "f", &pattern(1, 1000));
+    let below = fs.below("f");
+    fs.unmount();
+    patch(&below, 4096 + 500, &[0xA5; 3]);
+    fs.mount(None);
+    let ino = fs.lookup("f").unwrap().attr.ino;
+    let show = |_: &[u8]| panic!("something was shown");
+    let fh = fs.v().open_showing(&CX, ino, libc::O_RDONLY, show).unwrap().fh;
+    assert_eq!(fs.v().read(ino, fh, 0, &mut [0; 1000]), Err(Errno::EIO));
+    assert!(!fs.keys.tampered.lock().unwrap().is_empty());
+}
+
+#[test]
 fn every_length() {
     let len = 5 * 4096 + 100;
     for cut in [0, 1, 511, 512, 1024, 4095, 4096, 4097, 8192, 5 * 4096, 7 * 4096, 7 * 4096 + 99] {
