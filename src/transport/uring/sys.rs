@@ -8,8 +8,8 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
 use io_uring::squeue::Entry128;
-use io_uring::types::{Fd, Fixed};
-use io_uring::{IoUring, cqueue, opcode};
+use io_uring::types::{Fd, Fixed, SubmitArgs};
+use io_uring::{EnterFlags, IoUring, cqueue, opcode};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -243,8 +243,14 @@ impl Ring {
     }
 
     fn enter(&mut self, want: usize) -> io::Result<()> {
+        // A thread that has nothing to do waits for requests, not for a disk: CPUs that are idle
+        // meanwhile are to be counted so (6.15 and later).
+        let idle = EnterFlags::NO_IOWAIT;
+        let known = self.ring.params().is_feature_no_iowait();
+        let flags = if known { idle } else { EnterFlags::empty() };
         loop {
-            match self.ring.submit_and_wait(want) {
+            let args = SubmitArgs::new();
+            match self.ring.submitter().submit_with_args_and_flags(want, &args, flags) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 // BUSY, AGAIN: completions are to be taken first.
                 Err(e) if matches!(e.raw_os_error(), Some(libc::EBUSY | libc::EAGAIN)) => {
