@@ -41,7 +41,8 @@ impl Volume {
             }
             None => {
                 let file = self.load_file(inode, caller)?;
-                // There are handles if it was locked away.
+                // There are handles if it was locked away; their readers may hold a page of it, and
+                // wait for us.
                 if open.handles == 0 {
                     first(&file);
                 }
